@@ -1,0 +1,72 @@
+"""The lifecycle of a job, as one table. The statements, the documentation and the tests agree with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from dataqueue.domain.events import EventName
+from dataqueue.domain.job import JobStatus
+
+PENDING, PROCESSING, WAITING = JobStatus.PENDING, JobStatus.PROCESSING, JobStatus.WAITING
+COMPLETED, FAILED, CANCELLED = JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED
+
+
+class Verb(StrEnum):
+    ENQUEUE = "enqueue"
+    CLAIM = "claim"
+    COMPLETE = "complete"
+    FAIL = "fail"
+    RELEASE = "release"
+    RECLAIM = "reclaim"
+    CANCEL = "cancel"
+    RETRY = "retry"
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One way to move: from any of `sources`, under `when`, to `to`, told by `event`."""
+
+    sources: frozenset[JobStatus]
+    to: JobStatus
+    event: EventName | None
+    when: str = ""
+
+
+def _move(*sources: JobStatus, to: JobStatus, event: EventName | None, when: str = "") -> Transition:
+    return Transition(frozenset(sources), to, event, when)
+
+
+_ASKED_TO_STOP: Final = "a cancel was requested meanwhile"
+
+TRANSITIONS: Final[dict[Verb, tuple[Transition, ...]]] = {
+    Verb.ENQUEUE: (_move(to=PENDING, event=EventName.ADDED),),
+    Verb.CLAIM: (_move(PENDING, to=PROCESSING, event=EventName.PROCESSING, when="ready and its type is served"),),
+    Verb.COMPLETE: (_move(PROCESSING, to=COMPLETED, event=EventName.COMPLETED),),
+    Verb.FAIL: (
+        _move(PROCESSING, to=PENDING, event=EventName.FAILED, when="an attempt is left and the failure may be retried"),
+        _move(PROCESSING, to=FAILED, event=EventName.FAILED, when="no attempt is left, or a retry is pointless"),
+        _move(PROCESSING, to=CANCELLED, event=EventName.CANCELLED, when=_ASKED_TO_STOP),
+    ),
+    Verb.RELEASE: (
+        _move(PROCESSING, to=PENDING, event=EventName.RELEASED, when="its worker gives it back"),
+        _move(PROCESSING, to=CANCELLED, event=EventName.CANCELLED, when=_ASKED_TO_STOP),
+    ),
+    Verb.RECLAIM: (
+        _move(PROCESSING, to=PENDING, event=EventName.RECLAIMED, when="its lease has expired"),
+        _move(PROCESSING, to=FAILED, event=EventName.FAILED, when="its lease has expired once too often"),
+        _move(PROCESSING, to=CANCELLED, event=EventName.CANCELLED, when=_ASKED_TO_STOP),
+    ),
+    Verb.CANCEL: (
+        _move(PENDING, WAITING, to=CANCELLED, event=EventName.CANCELLED),
+        _move(PROCESSING, to=PROCESSING, event=None, when="its worker is told at the next heartbeat, then it is cancelled"),
+    ),
+    Verb.RETRY: (_move(FAILED, CANCELLED, to=PENDING, event=EventName.RETRIED),),
+}
+"""`sources` empty: the verb makes the job."""
+
+
+def allows(verb: Verb, status: JobStatus) -> bool:
+    """Whether the lifecycle has any move by `verb` from `status`."""
+    return any(status in move.sources for move in TRANSITIONS[verb])

@@ -1,0 +1,82 @@
+"""Accepting jobs: the shared writes, and what is done when one of them fails (design 3.5)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from dataqueue.coalescing import Coalescer
+from dataqueue.domain.job import Enqueued, JobStatus, NewJob
+from dataqueue.errors import DataQueueError, StorageUnavailable
+from dataqueue.storage.port import JobStore
+
+LARGEST_WRITE: Final = 1000
+_RETRY_WITHIN: Final = 1.2
+_RETRY_PAUSE: Final = 0.1
+
+Unit = Sequence[NewJob]
+"""Jobs that are stored together or not at all: one request's."""
+
+
+class Enqueuer:
+    """Takes the enqueues of one namespace in one process. `announce` is told the types that became ready."""
+
+    def __init__(self, jobs: JobStore, *, announce: Callable[[set[str]], None]) -> None:
+        self._jobs, self._announce = jobs, announce
+        # Apart, because a keyed write may wait for somebody's open transaction and an unkeyed one never does.
+        self._unkeyed: Coalescer[Unit, list[Enqueued]] = Coalescer(self._write, most=LARGEST_WRITE, weight=len)
+        self._keyed: Coalescer[Unit, list[Enqueued]] = Coalescer(self._write, most=LARGEST_WRITE, weight=len)
+
+    async def add(self, unit: Unit) -> list[Enqueued]:
+        """Store the jobs, whole or not at all, and answer once that is certain.
+
+        Raises AlreadyExists, IdempotencyInProgress, StorageUnavailable. The write goes on if the caller leaves.
+        """
+        if not unit:
+            return []
+        shared = self._keyed if any(job.is_keyed for job in unit) else self._unkeyed
+        return await shared.submit(unit)
+
+    async def settle(self) -> None:
+        """Wait for the writes under way."""
+        await self._keyed.settle()
+        await self._unkeyed.settle()
+
+    async def _write(self, units: Sequence[Unit]) -> list[list[Enqueued] | Exception]:
+        answers = await self._halved(units)
+        ready = {
+            job.job_type
+            for unit, answer in zip(units, answers, strict=True)
+            if not isinstance(answer, Exception)
+            for job, enqueued in zip(unit, answer, strict=True)
+            if enqueued.created and enqueued.status is JobStatus.PENDING and job.run_at is None and job.delay is None
+        }
+        if ready:
+            self._announce(ready)
+        return answers
+
+    async def _halved(self, units: Sequence[Unit]) -> list[list[Enqueued] | Exception]:
+        """One write for all; when the storage refuses it, halves, until the unit at fault stands alone."""
+        try:
+            return [*await self._certainly(units)]
+        except StorageUnavailable as error:
+            return [error] * len(units)
+        except DataQueueError as error:
+            if len(units) == 1:
+                return [error]
+        middle = len(units) // 2
+        return [*await self._halved(units[:middle]), *await self._halved(units[middle:])]
+
+    async def _certainly(self, units: Sequence[Unit]) -> list[list[Enqueued]]:
+        """Write, and when the reply was lost write again with the same ids: that cannot store a job twice."""
+        loop = asyncio.get_running_loop()
+        give_up, again = loop.time() + _RETRY_WITHIN, False
+        while True:
+            try:
+                return await self._jobs.enqueue(units, again=again)
+            except StorageUnavailable as error:
+                again = again or error.outcome_unknown
+                if not again or loop.time() + _RETRY_PAUSE >= give_up:
+                    raise
+            await asyncio.sleep(_RETRY_PAUSE)

@@ -1,0 +1,61 @@
+"""Settings, read once at the edge from `DATAQUEUE_*` and passed down."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """What every process of a deployment has in common. Each field is the variable `DATAQUEUE_<NAME>`."""
+
+    model_config = SettingsConfigDict(env_prefix="DATAQUEUE_", extra="ignore", frozen=True)
+
+    url: SecretStr | None = Field(None, description="Storage, postgresql://…; unset: the embedded PostgreSQL.")
+    listen_url: SecretStr | None = Field(
+        None, description="Direct connection for LISTEN when `url` goes through a pooler; unset: `url`."
+    )
+    home: Path = Field(
+        Path("~/.local/share/dataqueue"), description="Where the embedded PostgreSQL keeps its data."
+    )
+    pg_bin: Path | None = Field(None, description="Folder of postgres and initdb for the embedded server.")
+    namespace: str = Field("default", description="Namespace a worker serves.")
+    imports: str = Field(
+        "", validation_alias="DATAQUEUE_IMPORT", description="Handler modules, separated by commas."
+    )
+    host: str = Field("127.0.0.1", description="Address the API listens on.")
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(8000, description="Port the API listens on; 0: a free one.")
+    public_url: str | None = Field(None, description="Base of the URLs we hand out; unset: the request's own.")
+    open_access: bool = Field(False, description="Answer without a key, on a loopback address only (`dataqueue dev`).")
+    api_key: SecretStr | None = Field(None, description="Key that the command line and clients send.")
+    max_body_bytes: int = Field(1 << 20, ge=1024, description="Largest request body.")
+    max_batch_bytes: int = Field(16 << 20, ge=1024, description="Largest body of a batch.")
+    max_payload_bytes: int = Field(256 << 10, ge=64, description="Largest payload of a job.")
+    pool_size: int = Field(10, ge=2, description="Connections of one API process to the storage.")
+
+    @property
+    def home_folder(self) -> Path:
+        return self.home.expanduser().absolute()
+
+    @property
+    def import_list(self) -> tuple[str, ...]:
+        return tuple(name for name in (part.strip() for part in self.imports.split(",")) if name)
+
+
+class WorkerSettings(Settings):
+    """What a worker adds."""
+
+    concurrency: int = Field(50, ge=1, le=10_000, description="Jobs that one process runs at a time.")
+    processes: int = Field(1, ge=1, le=256, description="Worker processes.")
+    lease_seconds: float = Field(30, ge=3, le=86_400, description="Length of a lease; a heartbeat comes every third of it.")
+    poll_seconds: float = Field(2, gt=0, le=60, description="Slowest look for work when no hint arrives.")
+    drain_seconds: float = Field(25, ge=0, description="How long running jobs may finish after SIGTERM.")
+    max_crashes: int = Field(3, ge=0, le=100, description="Lost leases after which a job fails as `crashed`.")
+
+    @property
+    def lease(self) -> timedelta:
+        return timedelta(seconds=self.lease_seconds)

@@ -1,0 +1,1 @@
+"""Where jobs are kept. `port` says what a storage does; `opening` chooses one."""

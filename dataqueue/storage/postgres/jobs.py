@@ -1,0 +1,155 @@
+"""The jobs of one namespace in PostgreSQL: a method a verb, a statement a method."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Row
+
+from dataqueue.domain.filters import JobFilter
+from dataqueue.domain.job import (
+    Beat,
+    ClaimedJob,
+    Enqueued,
+    Failure,
+    Job,
+    JobStatus,
+    Json,
+    Lease,
+    NewJob,
+    Reported,
+)
+from dataqueue.errors import IllegalTransition, NotFound
+from dataqueue.storage.postgres.database import Database
+from dataqueue.storage.postgres.enqueue import Enqueue
+from dataqueue.storage.postgres.filters import page_query
+from dataqueue.storage.postgres.low_water import LowWater, Mark
+from dataqueue.storage.postgres.namespaces import Namespaces
+from dataqueue.storage.postgres.rows import claimed_of, job_of
+
+_AFTER_COMPLETE: Final = frozenset({JobStatus.COMPLETED})
+_AFTER_FAIL: Final = frozenset({JobStatus.PENDING, JobStatus.FAILED, JobStatus.CANCELLED})
+_AFTER_RELEASE: Final = frozenset({JobStatus.PENDING, JobStatus.CANCELLED})
+
+
+class PostgresJobStore:
+    """See `storage.port.JobStore`."""
+
+    def __init__(self, database: Database, namespaces: Namespaces, namespace: str) -> None:
+        self._database, self._namespaces, self._namespace = database, namespaces, namespace
+        self._enqueue = Enqueue(database)
+        self._low_water = LowWater()
+
+    async def enqueue(self, units: Sequence[Sequence[NewJob]], *, again: bool = False) -> list[list[Enqueued]]:
+        namespace_id = await self._namespaces.id_of(self._namespace)
+        return await self._enqueue.units(namespace_id, units, again=again)
+
+    async def claim(
+        self, job_types: Sequence[str], *, limit: int, worker_id: str, lease: timedelta
+    ) -> list[ClaimedJob]:
+        starts = self._low_water.starts_for(job_types)
+        rows = await self._database.run(
+            "jobs/claim",
+            namespace_id=await self._namespaces.id_of(self._namespace),
+            job_types=list(job_types),
+            ranks=[start.rank for start in starts],
+            run_ats=[start.run_at for start in starts],
+            seqs=[start.seq for start in starts],
+            one_type=len(job_types) == 1,
+            limit=limit,
+            worker_id=worker_id,
+            lease=lease.total_seconds(),
+        )
+        lasts = {row.job_type: Mark(row.rank, row.run_at, row.seq) for row in rows}
+        self._low_water.claimed(lasts, was_full=len(rows) == limit)
+        return [claimed_of(row, self._namespace) for row in rows]
+
+    async def heartbeat(self, leases: Sequence[Lease], *, lease: timedelta) -> list[Beat]:
+        rows = await self._database.run("jobs/heartbeat", **_named(leases), lease=lease.total_seconds())
+        beats = {row.id: Beat(row.beat) for row in rows}
+        return [beats.get(held.job_id, Beat.LOST) for held in leases]
+
+    async def abandon(self, leases: Sequence[Lease]) -> None:
+        await self._database.run("jobs/heartbeat", **_named(leases), lease=-1.0)
+
+    async def complete(self, leases: Sequence[Lease], *, outputs: Sequence[Json | None]) -> list[Reported]:
+        rows = await self._database.run("jobs/complete", **_named(leases), outputs=list(outputs))
+        return await self._reported(leases, rows, repeats=_AFTER_COMPLETE)
+
+    async def fail(self, leases: Sequence[Lease], *, failures: Sequence[Failure]) -> list[Reported]:
+        rows = await self._database.run(
+            "jobs/fail",
+            **_named(leases),
+            messages=[failure.message for failure in failures],
+            types=[failure.type for failure in failures],
+            reasons=[failure.reason for failure in failures],
+            delays=[None if f.retry_after is None else f.retry_after.total_seconds() for f in failures],
+        )
+        return await self._reported(leases, rows, repeats=_AFTER_FAIL)
+
+    async def release(self, leases: Sequence[Lease]) -> list[Reported]:
+        rows = await self._database.run("jobs/release", **_named(leases))
+        return await self._reported(leases, rows, repeats=_AFTER_RELEASE)
+
+    async def cancel(self, job_ids: Sequence[UUID]) -> None:
+        rows = await self._move("jobs/cancel", job_ids)
+        self._refuse(job_ids, rows, verb="cancel", unless={"pending", "waiting", "processing"})
+
+    async def retry(self, job_ids: Sequence[UUID]) -> None:
+        rows = await self._move("jobs/retry", job_ids)
+        self._refuse(job_ids, rows, verb="retry", unless={"failed", "cancelled"})
+
+    async def get(self, job_id: UUID) -> Job:
+        rows = await self._move("jobs/get", None, id=job_id)
+        if not rows:
+            raise NotFound(f"no job {job_id}")
+        return job_of(rows[0])
+
+    async def ended(self, job_ids: Sequence[UUID]) -> set[UUID]:
+        return set(job_ids) - {row.id for row in await self._move("jobs/find_open", job_ids)}
+
+    async def page(self, matching: JobFilter, *, before: int | None, limit: int) -> list[Job]:
+        query = page_query(matching, before=before, limit=limit)
+        namespace_id = await self._namespaces.id_of(self._namespace)
+        return [job_of(row) for row in await self._database.select(query, namespace_id=namespace_id)]
+
+    async def _move(self, name: str, job_ids: Sequence[UUID] | None, **parameters: object) -> Sequence[Row[Any]]:
+        if job_ids is not None:
+            parameters["ids"] = list(job_ids)
+        namespace_id = await self._namespaces.id_of(self._namespace)
+        return await self._database.run(name, namespace_id=namespace_id, **parameters)
+
+    async def _reported(
+        self, leases: Sequence[Lease], rows: Sequence[Row[Any]], *, repeats: frozenset[JobStatus]
+    ) -> list[Reported]:
+        """The own number on a job that has ended so is a repeat of the same report; anything else came too late."""
+        moved = {row.id for row in rows}
+        if len(moved) == len(leases):
+            return [Reported.OK] * len(leases)
+        others = [lease.job_id for lease in leases if lease.job_id not in moved]
+        standing = {row.id: row for row in await self._database.run("jobs/find_states", ids=others)}
+
+        def state_of(lease: Lease) -> Reported:
+            if lease.job_id in moved:
+                return Reported.OK
+            now = standing.get(lease.job_id)
+            repeated = now is not None and now.invocation == lease.invocation and now.status in repeats
+            return Reported.DUPLICATE if repeated else Reported.LOST
+
+        return [state_of(lease) for lease in leases]
+
+    @staticmethod
+    def _refuse(job_ids: Sequence[UUID], rows: Sequence[Row[Any]], *, verb: str, unless: set[str]) -> None:
+        if len(job_ids) != 1:
+            return
+        if not rows:
+            raise NotFound(f"no job {job_ids[0]}")
+        if rows[0].status not in unless:
+            raise IllegalTransition(verb, job_id=job_ids[0], status=rows[0].status)
+
+
+def _named(leases: Sequence[Lease]) -> dict[str, Any]:
+    return {"ids": [lease.job_id for lease in leases], "invocations": [lease.invocation for lease in leases]}

@@ -1,0 +1,93 @@
+"""Rows to domain values. Columns are named as fields, so there is little to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, Final
+
+import orjson
+from sqlalchemy import Row
+
+from dataqueue.domain.events import Event, EventName
+from dataqueue.domain.job import EMPTY_OBJECT, ClaimedJob, FailureReason, Job, JobStatus, Json, NewJob
+from dataqueue.domain.retry import RetryPolicy
+
+_NO_RETRY_FIELDS: Final = RetryPolicy()
+_DERIVED: Final = frozenset(
+    {"status", "tags", "failure_reason", "group", "depends_on", "steps", "wait_token_id", "payload", "error_history"}
+)
+_PLAIN: Final = tuple(field.name for field in fields(Job) if field.name not in _DERIVED)
+
+
+def job_of(row: Row[Any]) -> Job:
+    """A row of `job_read`."""
+    found = row._mapping
+    reason = found["failure_reason"]
+    return Job(
+        **{name: found[name] for name in _PLAIN},
+        payload=Json(found["payload"]),
+        status=JobStatus(found["status"]),
+        tags=tuple(found["tags"]),
+        failure_reason=None if reason is None else FailureReason(reason),
+        error_history=Json(found["error_history"]),
+        group=None if found["group_id"] is None else {"id": found["group_id"], "tier": found["group_tier"]},
+        depends_on=None,
+        steps=EMPTY_OBJECT,
+        wait_token_id=None,
+    )
+
+
+def claimed_of(row: Row[Any], namespace: str) -> ClaimedJob:
+    """A row of `jobs/claim`."""
+    options: Mapping[str, Any] | None = None if row.options is None else orjson.loads(row.options)
+    return ClaimedJob(
+        id=row.id,
+        namespace=namespace,
+        job_type=row.job_type,
+        payload=Json(row.payload),
+        tags=tuple(row.tags) if row.tags else (),
+        priority=-row.rank,
+        attempts=row.attempts,
+        max_attempts=row.max_attempts,
+        crashes=row.crashes,
+        invocation=row.invocation,
+        timeout_ms=None if options is None else options.get("timeout_ms"),
+        retry=_NO_RETRY_FIELDS if options is None else _retry_of(options),
+        run_at=row.run_at,
+        created_at=row.created_at,
+    )
+
+
+def event_of(row: Row[Any]) -> Event:
+    """A row of `events/of_job`."""
+    return Event(
+        id=row.id,
+        event=EventName(row.event),
+        job_id=row.job_id,
+        job_type=row.job_type,
+        tags=tuple(row.tags),
+        at=row.at,
+        data=EMPTY_OBJECT if row.data is None else Json(row.data),
+    )
+
+
+def options_of(job: NewJob) -> str | None:
+    """The options a job was given, as `job_spec.options` keeps them; None when it was given none."""
+    options = {
+        "timeout_ms": job.timeout_ms,
+        "retry_delay": job.retry.delay,
+        "retry_backoff": job.retry.backoff,
+        "retry_delay_max": job.retry.delay_max,
+        "dead_letter_job_type": job.dead_letter_job_type,
+    }
+    given = {name: value for name, value in options.items() if value is not None}
+    return orjson.dumps(given).decode() if given else None
+
+
+def _retry_of(options: Mapping[str, Any]) -> RetryPolicy:
+    return RetryPolicy(
+        delay=options.get("retry_delay"),
+        backoff=options.get("retry_backoff"),
+        delay_max=options.get("retry_delay_max"),
+    )

@@ -1,0 +1,45 @@
+-- Ready -> processing, highest priority first, then by run_at and order of enqueue.
+-- Each type comes with its low-water mark: index entries before it are dead and kept only by somebody's snapshot.
+-- Several types: a look at the heads says how many to take of each, so that no row is locked in vain.
+with served as materialized (
+    select t.id, m.rank, m.run_at, m.seq
+    from unnest(cast(:job_types as text[]), cast(:ranks as int[]), cast(:run_ats as timestamptz[]),
+        cast(:seqs as bigint[])) as m(name, rank, run_at, seq)
+    join dataqueue.job_type t on t.namespace_id = :namespace_id and t.name = m.name and not t.paused
+), share as materialized (
+    select id, cast(:limit as bigint) as size from served where cast(:one_type as boolean)
+    union all
+    select id, count(*) from (
+        select s.id from served s cross join lateral (
+            select j.rank, j.run_at, j.seq from dataqueue.job j
+            where j.job_type_id = s.id and j.status = 'pending' and j.pending_reason is null and j.lane_id is null
+                and (j.rank, j.run_at, j.seq) >= (s.rank, s.run_at, s.seq)
+            order by j.rank, j.run_at, j.seq limit :limit
+        ) as head
+        where not cast(:one_type as boolean)
+        order by head.rank, head.run_at, head.seq limit :limit
+    ) as chosen group by id
+), due as materialized (
+    select ready.id from share join served s using (id) cross join lateral (
+        select j.id from dataqueue.job j
+        where j.job_type_id = s.id and j.status = 'pending' and j.pending_reason is null and j.lane_id is null
+            and (j.rank, j.run_at, j.seq) >= (s.rank, s.run_at, s.seq)
+        order by j.rank, j.run_at, j.seq limit share.size for update skip locked
+    ) as ready
+), taken as (
+    update dataqueue.job as j set status = 'processing', attempts = j.attempts + cast(not j.resumes as int),
+        invocation = j.invocation + 1, worker_id = :worker_id, locked_at = i.instant, updated_at = i.instant,
+        started_at = coalesce(j.started_at, i.instant), lease_expires_at = i.instant + :lease * interval '1 second'
+    from due, (select coalesce(cast(:at as timestamptz), now()) as instant) as i
+    where j.id = due.id
+    returning j.*
+), logged as (
+    insert into dataqueue.event (at, namespace_id, job_id, job_type_id, name, data)
+    select coalesce(cast(:at as timestamptz), clock_timestamp()), namespace_id, id, job_type_id, 'job:processing',
+        json_build_object('attempt', attempts, 'worker_id', worker_id)
+    from taken
+)
+select j.id, j.seq, t.name as job_type, s.payload, s.tags, j.rank, j.attempts, j.max_attempts, j.crashes,
+    j.invocation, s.options, j.run_at, s.created_at
+from taken j join dataqueue.job_spec s using (id) join dataqueue.job_type t on t.id = j.job_type_id
+order by j.rank, j.run_at, j.seq;

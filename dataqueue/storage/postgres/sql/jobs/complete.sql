@@ -1,0 +1,24 @@
+-- Processing -> completed, also where a cancel was requested: the work is done.
+with given as materialized (
+    select * from unnest(cast(:ids as uuid[]), cast(:invocations as int[]), cast(:outputs as text[]))
+        as g(id, invocation, output)
+), held as materialized (
+    select j.id, g.output from dataqueue.job j join given g on g.id = j.id and g.invocation = j.invocation
+    where (j.status || '') = 'processing'  -- not an index condition: statistics say "0 processing", design 4
+    order by j.id for no key update of j   -- one lock order everywhere: unordered batches deadlock
+), done as (
+    update dataqueue.job as j set status = 'completed', resumes = false, cancel_requested = false, worker_id = null,
+        locked_at = null, lease_expires_at = null, ended_at = i.instant, updated_at = i.instant
+    from held h, (select coalesce(cast(:at as timestamptz), now()) as instant) as i
+    where j.id = h.id
+    returning j.id, j.namespace_id, j.job_type_id, j.attempts, h.output
+), stored as (
+    insert into dataqueue.job_result (id, output) select id, cast(output as json) from done where output is not null
+    on conflict (id) do update set output = excluded.output
+), logged as (
+    insert into dataqueue.event (at, namespace_id, job_id, job_type_id, name, data)
+    select coalesce(cast(:at as timestamptz), clock_timestamp()), namespace_id, id, job_type_id, 'job:completed',
+        json_build_object('attempt', attempts)
+    from done
+)
+select id from done;

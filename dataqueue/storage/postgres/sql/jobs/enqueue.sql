@@ -1,0 +1,34 @@
+-- Nothing -> pending. Rows come in the order of the request, which seq keeps; a conflict (a taken idempotency
+-- key or id) leaves its row out. Keys are inserted in order: two writers then wait for each other one way only.
+with given as materialized (
+    select g.*, nextval('dataqueue.job_seq') as seq,
+        coalesce(g.run_at, i.instant + g.delay * interval '1 second', i.instant) as starts_at, i.instant
+    from (select coalesce(cast(:at as timestamptz), now()) as instant) as i, unnest(
+        cast(:ids as uuid[]), cast(:job_type_ids as int[]), cast(:ranks as int[]), cast(:run_ats as timestamptz[]),
+        cast(:delays as float8[]), cast(:max_attempts as int[]), cast(:payloads as text[]), cast(:tags as text[]),
+        cast(:idempotency_keys as text[]), cast(:options as text[])
+    ) as g(id, job_type_id, rank, run_at, delay, max_attempts, payload, tags, idempotency_key, options)
+), specified as (
+    insert into dataqueue.job_spec
+        (id, namespace_id, job_type_id, seq, payload, tags, idempotency_key, options, created_at)
+    select id, :namespace_id, job_type_id, seq, cast(payload as json), cast(tags as text[]), idempotency_key,
+        cast(options as json), instant
+    from given order by idempotency_key, seq
+    on conflict do nothing returning id, tags
+), added as (
+    insert into dataqueue.job (id, seq, namespace_id, job_type_id, rank, status, pending_reason, run_at, wake_at,
+        max_attempts, updated_at)
+    select g.id, g.seq, :namespace_id, g.job_type_id, g.rank, 'pending',
+        case when g.starts_at > g.instant then 'scheduled' end, g.starts_at,
+        case when g.starts_at > g.instant then g.starts_at end, g.max_attempts, g.instant
+    from given g join specified using (id) order by g.seq
+    returning id, seq, job_type_id, updated_at
+), tagged as (
+    insert into dataqueue.job_tag (namespace_id, tag, seq, job_id)
+    select :namespace_id, tag, a.seq, a.id from added a join specified s using (id), unnest(s.tags) as tag
+), logged as (
+    insert into dataqueue.event (at, namespace_id, job_id, job_type_id, name)
+    select coalesce(cast(:at as timestamptz), clock_timestamp()), :namespace_id, id, job_type_id, 'job:added'
+    from added
+)
+select id from added;

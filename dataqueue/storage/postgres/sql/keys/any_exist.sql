@@ -1,0 +1,1 @@
+select exists (select from dataqueue.api_key) as exist;

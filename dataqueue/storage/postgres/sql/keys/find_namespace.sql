@@ -1,0 +1,1 @@
+select id from dataqueue.namespace where name = :name;

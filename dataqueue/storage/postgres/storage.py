@@ -1,0 +1,68 @@
+"""Everything PostgreSQL holds for us, behind one pool."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Final
+
+from sqlalchemy import text
+
+from dataqueue.clock import Clock
+from dataqueue.errors import StorageNotReady
+from dataqueue.storage.postgres.database import Database, make_engine
+from dataqueue.storage.postgres.errors import translated
+from dataqueue.storage.postgres.events import PostgresEventLog
+from dataqueue.storage.postgres.jobs import PostgresJobStore
+from dataqueue.storage.postgres.keys import PostgresKeyStore
+from dataqueue.storage.postgres.migrating import head_revision
+from dataqueue.storage.postgres.namespaces import Namespaces
+from dataqueue.storage.postgres.notifier import PostgresNotifier
+from dataqueue.storage.postgres.upkeep import PostgresUpkeep
+
+_STATE: Final = text(
+    "select (select version_num from dataqueue.alembic_version) as revision, pg_is_in_recovery() as is_standby,"
+    " current_setting('plan_cache_mode') as plan_cache_mode, current_setting('jit') as jit"
+)
+
+
+class PostgresStorage:
+    """See `storage.port.Storage`."""
+
+    def __init__(self, url: str, *, listen_url: str | None, pool_size: int, clock: Clock) -> None:
+        self.database = Database(make_engine(url, pool_size=pool_size), clock)
+        self._namespaces = Namespaces(self.database)
+        self._job_stores: dict[str, PostgresJobStore] = {}
+        self._event_logs: dict[str, PostgresEventLog] = {}
+        self.keys = PostgresKeyStore(self.database)
+        self.upkeep = PostgresUpkeep(self.database, self._namespaces)
+        self.notifier = PostgresNotifier(self.database.engine, listen_url or url)
+
+    def jobs(self, namespace: str) -> PostgresJobStore:
+        if namespace not in self._job_stores:
+            self._job_stores[namespace] = PostgresJobStore(self.database, self._namespaces, namespace)
+        return self._job_stores[namespace]
+
+    def events(self, namespace: str) -> PostgresEventLog:
+        if namespace not in self._event_logs:
+            self._event_logs[namespace] = PostgresEventLog(self.database, self._namespaces, namespace)
+        return self._event_logs[namespace]
+
+    async def check(self) -> None:
+        with translated():
+            async with self.database.engine.connect() as connection:
+                state = (await connection.execute(_STATE)).one()
+        if state.is_standby:
+            raise StorageNotReady("the database is a standby: point DATAQUEUE_URL at the primary")
+        if state.revision != self._head:
+            raise StorageNotReady(f"the schema is at revision {state.revision}, we need {self._head}: run `dataqueue migrate`")
+        if (state.plan_cache_mode, state.jit) != ("force_custom_plan", "off"):
+            raise StorageNotReady(
+                "sessions must run with plan_cache_mode=force_custom_plan and jit=off: run `dataqueue migrate` as this role"
+            )
+
+    @cached_property
+    def _head(self) -> str:
+        return head_revision()
+
+    async def close(self) -> None:
+        await self.database.engine.dispose()
