@@ -57,7 +57,7 @@ class Coalescer(Generic[T, R]):
             batch = self._next_batch()
             try:
                 results = await self._write([item for item, _ in batch])
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - it is every waiting caller's to hear
                 results = [error] * len(batch)
             for (_, future), result in zip(batch, results, strict=True):
                 if future.done():

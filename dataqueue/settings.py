@@ -19,14 +19,10 @@ class Settings(BaseSettings):
     listen_url: SecretStr | None = Field(
         None, description="Direct connection for LISTEN when `url` goes through a pooler; unset: `url`."
     )
-    home: Path = Field(
-        Path("~/.local/share/dataqueue"), description="Where the embedded PostgreSQL keeps its data."
-    )
+    home: Path = Field(Path("~/.local/share/dataqueue"), description="Where the embedded PostgreSQL keeps its data.")
     pg_bin: Path | None = Field(None, description="Folder of postgres and initdb for the embedded server.")
     namespace: str = Field("default", description="Namespace a worker serves.")
-    imports: str = Field(
-        "", validation_alias="DATAQUEUE_IMPORT", description="Handler modules, separated by commas."
-    )
+    imports: str = Field("", validation_alias="DATAQUEUE_IMPORT", description="Handler modules, separated by commas.")
     host: str = Field("127.0.0.1", description="Address the API listens on.")
     port: Annotated[int, Field(ge=0, le=65535)] = Field(8000, description="Port the API listens on; 0: a free one.")
     public_url: str | None = Field(None, description="Base of the URLs we hand out; unset: the request's own.")
@@ -51,7 +47,9 @@ class WorkerSettings(Settings):
 
     concurrency: int = Field(50, ge=1, le=10_000, description="Jobs that one process runs at a time.")
     processes: int = Field(1, ge=1, le=256, description="Worker processes.")
-    lease_seconds: float = Field(30, ge=3, le=86_400, description="Length of a lease; a heartbeat comes every third of it.")
+    lease_seconds: float = Field(
+        30, ge=3, le=86_400, description="Length of a lease; a heartbeat comes every third of it."
+    )
     poll_seconds: float = Field(2, gt=0, le=60, description="Slowest look for work when no hint arrives.")
     drain_seconds: float = Field(25, ge=0, description="How long running jobs may finish after SIGTERM.")
     max_crashes: int = Field(3, ge=0, le=100, description="Lost leases after which a job fails as `crashed`.")

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from alembic import op
+
 from dataqueue.storage.postgres.statements import split_script
 
 revision = "0001"

@@ -19,9 +19,7 @@ _UNITS: Final = {
     "years": 365 * 86_400,
 }
 _NUMBER: Final = r"(\d{1,12}(?:\.\d{1,12})?)"
-_TEXT: Final = re.compile(
-    rf"(?:{_NUMBER}w)?(?:{_NUMBER}d)?(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s)?", re.ASCII
-)
+_TEXT: Final = re.compile(rf"(?:{_NUMBER}w)?(?:{_NUMBER}d)?(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s)?", re.ASCII)
 _TEXT_UNITS: Final = ("weeks", "days", "hours", "minutes", "seconds")
 
 

@@ -45,7 +45,12 @@ TRANSITIONS: Final[dict[Verb, tuple[Transition, ...]]] = {
     Verb.CLAIM: (_move(PENDING, to=PROCESSING, event=EventName.PROCESSING, when="ready and its type is served"),),
     Verb.COMPLETE: (_move(PROCESSING, to=COMPLETED, event=EventName.COMPLETED),),
     Verb.FAIL: (
-        _move(PROCESSING, to=PENDING, event=EventName.FAILED, when="an attempt is left and the failure may be retried"),
+        _move(
+            PROCESSING,
+            to=PENDING,
+            event=EventName.FAILED,
+            when="an attempt is left and the failure may be retried",
+        ),
         _move(PROCESSING, to=FAILED, event=EventName.FAILED, when="no attempt is left, or a retry is pointless"),
         _move(PROCESSING, to=CANCELLED, event=EventName.CANCELLED, when=_ASKED_TO_STOP),
     ),
@@ -60,7 +65,12 @@ TRANSITIONS: Final[dict[Verb, tuple[Transition, ...]]] = {
     ),
     Verb.CANCEL: (
         _move(PENDING, WAITING, to=CANCELLED, event=EventName.CANCELLED),
-        _move(PROCESSING, to=PROCESSING, event=None, when="its worker is told at the next heartbeat, then it is cancelled"),
+        _move(
+            PROCESSING,
+            to=PROCESSING,
+            event=None,
+            when="its worker is told at the next heartbeat, then it is cancelled",
+        ),
     ),
     Verb.RETRY: (_move(FAILED, CANCELLED, to=PENDING, event=EventName.RETRIED),),
 }

@@ -24,7 +24,9 @@ def storage_url(settings: Settings) -> Iterator[str]:
             yield server.url
 
 
-def open_storage(url: str, *, listen_url: str | None = None, pool_size: int = 10, clock: Clock | None = None) -> Storage:
+def open_storage(
+    url: str, *, listen_url: str | None = None, pool_size: int = 10, clock: Clock | None = None
+) -> Storage:
     """Connects lazily, so that a process may start before its storage. Invalid: no such kind of storage."""
     if url.startswith(("postgresql://", "postgres://", "postgresql+asyncpg://")):
         return PostgresStorage(url, listen_url=listen_url, pool_size=pool_size, clock=clock or StorageClock())

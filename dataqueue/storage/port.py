@@ -104,7 +104,9 @@ class EventLog(Protocol):
 class KeyStore(Protocol):
     """API keys of every namespace."""
 
-    async def create(self, *, name: str, namespace: str, scopes: frozenset[Scope], digest: bytes, prefix: str) -> ApiKey:
+    async def create(
+        self, *, name: str, namespace: str, scopes: frozenset[Scope], digest: bytes, prefix: str
+    ) -> ApiKey:
         """Keep a key by its digest; makes the namespace when there is none of that name."""
         ...
 
@@ -187,5 +189,3 @@ class Storage(Protocol):
         ...
 
     async def close(self) -> None: ...
-
-

@@ -6,9 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, TimeoutError as PoolTimeout
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from dataqueue.errors import DataQueueError, IdempotencyInProgress, StorageNotReady, StorageRefused, StorageUnavailable
+from dataqueue.errors import (
+    DataQueueError,
+    IdempotencyInProgress,
+    StorageNotReady,
+    StorageRefused,
+    StorageUnavailable,
+)
 
 _LOCK_NOT_AVAILABLE: Final = "55P03"
 _UNDEFINED: Final = frozenset({"42P01", "3F000", "42883", "42703"})  # table, schema, function, column
@@ -36,6 +43,8 @@ def _meaning_of(error: DBAPIError) -> DataQueueError:
     if state in _UNDEFINED:
         return StorageNotReady("the storage lacks our tables, or has those of another version: run `dataqueue migrate`")
     broken = error.connection_invalidated or state is None or state.startswith("08") or state in _TRANSIENT
-    if broken and (isinstance(error, OperationalError | InterfaceError) or state is not None or error.connection_invalidated):
+    if broken and (
+        isinstance(error, OperationalError | InterfaceError) or state is not None or error.connection_invalidated
+    ):
         return StorageUnavailable("the connection to the storage broke", outcome_unknown=state not in _NEVER_RAN)
     return StorageRefused(f"the storage refused a statement ({state}): {type(error.orig).__name__}")

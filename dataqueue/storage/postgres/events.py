@@ -19,9 +19,7 @@ class PostgresEventLog:
 
     async def of_job(self, job_id: UUID, *, after: int, limit: int) -> list[Event]:
         namespace_id = await self._namespaces.id_of(self._namespace)
-        rows = await self._database.run(
-            "events/of_job", id=job_id, namespace_id=namespace_id, after=after, limit=limit
-        )
+        rows = await self._database.run("events/of_job", id=job_id, namespace_id=namespace_id, after=after, limit=limit)
         if not rows and not await self._database.run("jobs/get", id=job_id, namespace_id=namespace_id):
             raise NotFound(f"no job {job_id}")
         return [event_of(row) for row in rows]

@@ -24,7 +24,12 @@ class PostgresKeyStore:
                 scopes=sorted(scopes),
             )  # fmt: skip
         return ApiKey(
-            id=key_id, name=name, namespace=namespace, scopes=scopes, prefix=prefix, created_at=rows[0].created_at
+            id=key_id,
+            name=name,
+            namespace=namespace,
+            scopes=scopes,
+            prefix=prefix,
+            created_at=rows[0].created_at,
         )
 
     async def find(self, digest: bytes) -> Caller | None:

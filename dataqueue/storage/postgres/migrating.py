@@ -16,10 +16,10 @@ from dataqueue.storage.postgres.errors import translated
 
 _ONE_AT_A_TIME = text("select pg_advisory_xact_lock(hashtext('dataqueue.migrate'))")
 _SESSION_SETTINGS = (
-    "do $$ begin"
-    " execute format('alter role %I in database %I set plan_cache_mode = force_custom_plan', current_user, current_database());"
-    " execute format('alter role %I in database %I set jit = off', current_user, current_database());"
-    " end $$"
+    "do $$ declare setting text; begin"
+    " foreach setting in array array['plan_cache_mode = force_custom_plan', 'jit = off'] loop"
+    " execute format('alter role %I in database %I set ', current_user, current_database()) || setting;"
+    " end loop; end $$"
 )
 
 

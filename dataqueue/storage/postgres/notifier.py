@@ -1,4 +1,4 @@
-"""Hints over LISTEN and NOTIFY. NOTIFY has a statement of its own: inside a hot one it would serialise commits."""
+"""Hints over LISTEN and NOTIFY, which has a statement of its own: in a hot one it would serialise commits."""
 
 from __future__ import annotations
 

@@ -15,7 +15,17 @@ from dataqueue.domain.retry import RetryPolicy
 
 _NO_RETRY_FIELDS: Final = RetryPolicy()
 _DERIVED: Final = frozenset(
-    {"status", "tags", "failure_reason", "group", "depends_on", "steps", "wait_token_id", "payload", "error_history"}
+    {
+        "status",
+        "tags",
+        "failure_reason",
+        "group",
+        "depends_on",
+        "steps",
+        "wait_token_id",
+        "payload",
+        "error_history",
+    }
 )
 _PLAIN: Final = tuple(field.name for field in fields(Job) if field.name not in _DERIVED)
 

@@ -49,8 +49,9 @@ create index job_ready_in_lane on dataqueue.job (lane_id, rank, run_at, seq)
 create index job_due on dataqueue.job (wake_at) where status in ('pending', 'waiting') and wake_at is not null;
 -- On the worker, not on lease_expires_at, so that heartbeats touch no indexed column (heap-only updates).
 create index job_running on dataqueue.job (worker_id) where status = 'processing';
--- Lists. Processing jobs are few and found by job_running; without them a claim writes one index entry less.
+-- Lists. Processing jobs are few and found by job_running; without them a claim writes fewer index entries.
 create index job_by_status on dataqueue.job (namespace_id, status, seq) where status <> 'processing';
+create index job_by_type on dataqueue.job (job_type_id, status, seq) where status <> 'processing';
 
 -- Cold: written once. json, not jsonb: the text comes back as it went in.
 create table dataqueue.job_spec (
@@ -58,7 +59,6 @@ create table dataqueue.job_spec (
     payload json not null, tags text[], group_id text, group_tier text, idempotency_key text, cron_id uuid,
     cron_tick timestamptz, options json, created_at timestamptz not null);
 create index job_spec_newest on dataqueue.job_spec (namespace_id, seq);
-create index job_spec_by_type on dataqueue.job_spec (job_type_id, seq);
 create unique index job_spec_idempotency on dataqueue.job_spec (namespace_id, idempotency_key)
     where idempotency_key is not null;
 create unique index job_spec_tick on dataqueue.job_spec (cron_id, cron_tick) where cron_id is not null;

@@ -20,8 +20,9 @@ from dataqueue.storage.postgres.notifier import PostgresNotifier
 from dataqueue.storage.postgres.upkeep import PostgresUpkeep
 
 _STATE: Final = text(
-    "select (select version_num from dataqueue.alembic_version) as revision, pg_is_in_recovery() as is_standby,"
-    " current_setting('plan_cache_mode') as plan_cache_mode, current_setting('jit') as jit"
+    "select (select version_num from dataqueue.alembic_version) as revision,"
+    " pg_is_in_recovery() as is_standby, current_setting('plan_cache_mode') as plan_cache_mode,"
+    " current_setting('jit') as jit"
 )
 
 
@@ -54,10 +55,13 @@ class PostgresStorage:
         if state.is_standby:
             raise StorageNotReady("the database is a standby: point DATAQUEUE_URL at the primary")
         if state.revision != self._head:
-            raise StorageNotReady(f"the schema is at revision {state.revision}, we need {self._head}: run `dataqueue migrate`")
+            raise StorageNotReady(
+                f"the schema is at revision {state.revision}, we need {self._head}: run `dataqueue migrate`"
+            )
         if (state.plan_cache_mode, state.jit) != ("force_custom_plan", "off"):
             raise StorageNotReady(
-                "sessions must run with plan_cache_mode=force_custom_plan and jit=off: run `dataqueue migrate` as this role"
+                "sessions must run with plan_cache_mode=force_custom_plan and jit=off:"
+                " run `dataqueue migrate` as this role"
             )
 
     @cached_property

@@ -15,13 +15,13 @@ class PostgresUpkeep:
 
     async def stage(self, *, limit: int, namespace: str | None = None) -> Staged:
         row = (await self._database.run("upkeep/stage", limit=limit, namespace_id=await self._id_of(namespace)))[0]
-        return Staged(row.count, None if row.next_due_in is None else float(row.next_due_in))
+        return Staged(row.moved, None if row.next_due_in is None else float(row.next_due_in))
 
     async def reclaim(self, *, limit: int, max_crashes: int, namespace: str | None = None) -> int:
         rows = await self._database.run(
             "upkeep/reclaim", limit=limit, max_crashes=max_crashes, namespace_id=await self._id_of(namespace)
         )
-        return int(rows[0].count)
+        return int(rows[0].moved)
 
     async def prepare_event_log(self) -> None:
         await self._database.run("upkeep/prepare_event_log")

@@ -30,8 +30,8 @@ with served as materialized (
     update dataqueue.job as j set status = 'processing', attempts = j.attempts + cast(not j.resumes as int),
         invocation = j.invocation + 1, worker_id = :worker_id, locked_at = i.instant, updated_at = i.instant,
         started_at = coalesce(j.started_at, i.instant), lease_expires_at = i.instant + :lease * interval '1 second'
-    from due, (select coalesce(cast(:at as timestamptz), now()) as instant) as i
-    where j.id = due.id
+    from (select coalesce(cast(:at as timestamptz), now()) as instant) as i
+    where j.id = any(array(select id from due))  -- by primary key, whatever the planner thinks of the limit above
     returning j.*
 ), logged as (
     insert into dataqueue.event (at, namespace_id, job_id, job_type_id, name, data)
@@ -41,5 +41,7 @@ with served as materialized (
 )
 select j.id, j.seq, t.name as job_type, s.payload, s.tags, j.rank, j.attempts, j.max_attempts, j.crashes,
     j.invocation, s.options, j.run_at, s.created_at
-from taken j join dataqueue.job_spec s using (id) join dataqueue.job_type t on t.id = j.job_type_id
+from taken j
+join dataqueue.job_spec s on s.id = j.id and s.id = any(array(select id from due))
+join dataqueue.job_type t on t.id = j.job_type_id
 order by j.rank, j.run_at, j.seq;

@@ -27,4 +27,4 @@ with expired as materialized (
     select coalesce(cast(:at as timestamptz), clock_timestamp()), namespace_id, id, job_type_id, 'job:reclaimed'
     from reclaimed
 )
-select (select count(*) from reclaimed) + (select count(*) from failed) + (select count(*) from cancelled) as count;
+select (select count(*) from reclaimed) + (select count(*) from failed) + (select count(*) from cancelled) as moved;
