@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Final
 
 from dataqueue.coalescing import Coalescer
-from dataqueue.domain.job import Enqueued, JobStatus, NewJob
+from dataqueue.domain.job import Enqueued, NewJob
 from dataqueue.errors import DataQueueError, StorageUnavailable
 from dataqueue.storage.port import JobStore
 
@@ -50,7 +51,7 @@ class Enqueuer:
             for unit, answer in zip(units, answers, strict=True)
             if not isinstance(answer, Exception)
             for job, enqueued in zip(unit, answer, strict=True)
-            if enqueued.created and enqueued.status is JobStatus.PENDING and job.run_at is None and job.delay is None
+            if enqueued.created and _starts_now(job)
         }
         if ready:
             self._announce(ready)
@@ -80,3 +81,8 @@ class Enqueuer:
                 if not again or loop.time() + _RETRY_PAUSE >= give_up:
                     raise
             await asyncio.sleep(_RETRY_PAUSE)
+
+
+def _starts_now(job: NewJob) -> bool:
+    """By our own clock, which is good enough for a hint."""
+    return job.delay is None and (job.run_at is None or job.run_at <= datetime.now(UTC))

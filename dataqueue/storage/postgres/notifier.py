@@ -94,8 +94,8 @@ def _unpacked(payload: str) -> Hint:
 
 
 def _connect_arguments(url: str) -> dict[str, Any]:
-    """What asyncpg takes, from a URL that SQLAlchemy takes: sockets named by `?host=` as well."""
+    """What asyncpg takes, from a URL that SQLAlchemy takes: sockets named by `?host=…&port=…` as well."""
     parsed = make_url(async_url(url))
-    host = parsed.query.get("host", parsed.host)
-    return {"host": host, "port": parsed.port, "user": parsed.username, "password": parsed.password,
+    host, port = parsed.query.get("host", parsed.host), parsed.query.get("port", parsed.port)
+    return {"host": host, "port": None if port is None else int(str(port)), "user": parsed.username, "password": parsed.password,
             "database": parsed.database}  # fmt: skip

@@ -1,0 +1,42 @@
+"""What a process number stands for: a number alone proves nothing, it is given out again."""
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Final
+
+PROC: Final = Path("/proc")
+
+
+def is_postmaster(pid: int, data: Path) -> bool:
+    """Whether the process lives and is a PostgreSQL server of this data folder.
+
+    A zombie is dead, and a process with another command line or folder has only inherited the number.
+    """
+    if pid <= 0:
+        return False
+    return _is_by_proc(pid, data) if (PROC / "self").exists() else _is_by_ps(pid, data)
+
+
+def _is_by_proc(pid: int, data: Path) -> bool:
+    try:
+        # Empty for a zombie.
+        program, *arguments = (PROC / str(pid) / "cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    if Path(os.fsdecode(program)).name != "postgres":
+        return False
+    try:
+        # A server stays in its data folder; the link is readable to root and to the server's own account.
+        return (PROC / str(pid) / "cwd").samefile(data)
+    except OSError:
+        return os.fsencode(data) in arguments
+
+
+def _is_by_ps(pid: int, data: Path) -> bool:
+    answer = subprocess.run(
+        ["ps", "-ww", "-o", "stat=,command=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    state, _, command = answer.stdout.strip().partition(" ")
+    program = command.strip().partition(" ")[0]
+    return not state.startswith("Z") and Path(program).name == "postgres" and str(data) in command
