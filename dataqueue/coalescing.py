@@ -42,9 +42,7 @@ class Coalescer(Generic[T, R]):
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         if len(self._in_flight) < self._writers:
-            task = asyncio.create_task(self._drain())
-            self._in_flight.add(task)
-            task.add_done_callback(self._in_flight.discard)
+            self._in_flight.add(asyncio.create_task(self._drain()))
         return future
 
     async def settle(self) -> None:
@@ -53,19 +51,29 @@ class Coalescer(Generic[T, R]):
             await asyncio.wait(self._in_flight)
 
     async def _drain(self) -> None:
-        while self._waiting:
-            batch = self._next_batch()
-            try:
-                results = await self._write([item for item, _ in batch])
-            except Exception as error:  # noqa: BLE001 - it is every waiting caller's to hear
-                results = [error] * len(batch)
-            for (_, future), result in zip(batch, results, strict=True):
-                if future.done():
-                    continue
-                if isinstance(result, Exception):
-                    future.set_exception(result)
-                else:
-                    future.set_result(result)
+        task = asyncio.current_task()
+        assert task is not None
+        try:
+            while self._waiting:
+                await self._write_one()
+        finally:
+            # In the same breath as the last look, not in a callback: whoever submits next, perhaps before any
+            # callback runs, must find that nobody is writing.
+            self._in_flight.discard(task)
+
+    async def _write_one(self) -> None:
+        batch = self._next_batch()
+        try:
+            results = await self._write([item for item, _ in batch])
+        except Exception as error:  # noqa: BLE001 - it is every waiting caller's to hear
+            results = [error] * len(batch)
+        for (_, future), result in zip(batch, results, strict=True):
+            if future.done():
+                continue
+            if isinstance(result, Exception):
+                future.set_exception(result)
+            else:
+                future.set_result(result)
 
     def _next_batch(self) -> list[tuple[T, asyncio.Future[R]]]:
         batch = [self._waiting.popleft()]

@@ -29,11 +29,12 @@ def parse_duration(value: object, *, zero: bool = False) -> timedelta:
     `zero` also admits a duration of nothing, for waits and delays that may be absent.
     """
     seconds = _seconds(value)
-    if not math.isfinite(seconds) or seconds < 0 or (seconds == 0 and not zero):
-        raise ValueError("must be a positive duration" if not zero else "must not be negative")
-    if seconds > LONGEST.total_seconds():
+    if not math.isfinite(seconds) or abs(seconds) > LONGEST.total_seconds():
         raise ValueError("must be at most 100 years")
-    return timedelta(seconds=seconds)
+    duration = timedelta(seconds=seconds)
+    if seconds < 0 or (not duration and not zero):  # what is under half a microsecond is nothing
+        raise ValueError("must not be negative" if zero else "must be a positive duration")
+    return duration
 
 
 def _seconds(value: object) -> float:

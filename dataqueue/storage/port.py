@@ -69,6 +69,10 @@ class JobStore(Protocol):
         """Processing to pending with the attempt given back, or to cancelled when that was requested."""
         ...
 
+    async def recall(self, worker_id: str, *, known: Sequence[Lease]) -> int:
+        """Release what a worker holds besides `known`: the reply to its claim was lost. Says how many."""
+        ...
+
     async def cancel(self, job_ids: Sequence[UUID]) -> None:
         """Pending or waiting to cancelled; a processing job is marked, and its worker told at the next heartbeat.
 

@@ -55,7 +55,8 @@ class Database:
         sql = statement(verb)
         if "at" in sql._bindparams:
             parameters["at"] = self._clock.now()
-        return (await connection.execute(sql, parameters)).all()
+        result = await connection.execute(sql, parameters)
+        return result.all() if result.returns_rows else ()
 
     async def select(self, query: TextClause, **parameters: object) -> Sequence[Row[Any]]:
         """A query put together for a filter."""

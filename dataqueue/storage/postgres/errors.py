@@ -32,7 +32,9 @@ def translated() -> Iterator[None]:
         raise _meaning_of(error) from error
     except PoolTimeout as error:
         raise StorageUnavailable("no connection to the storage became free in time") from error
-    except (OSError, TimeoutError) as error:
+    except TimeoutError as error:
+        raise StorageUnavailable("the storage did not answer in time", outcome_unknown=True) from error
+    except OSError as error:
         raise StorageUnavailable(f"cannot reach the storage: {type(error).__name__}") from error
 
 

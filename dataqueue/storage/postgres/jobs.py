@@ -22,12 +22,12 @@ from dataqueue.domain.job import (
     NewJob,
     Reported,
 )
-from dataqueue.errors import IllegalTransition, NotFound
+from dataqueue.errors import IllegalTransition, NotFound, StorageUnavailable
 from dataqueue.storage.postgres.database import Database
 from dataqueue.storage.postgres.enqueue import Enqueue
 from dataqueue.storage.postgres.filters import page_query
-from dataqueue.storage.postgres.low_water import LowWater, Mark
-from dataqueue.storage.postgres.namespaces import Namespaces
+from dataqueue.storage.postgres.low_water import START, LowWater, Mark
+from dataqueue.storage.postgres.namespaces import NOWHERE, Namespaces
 from dataqueue.storage.postgres.rows import claimed_of, job_of
 
 _AFTER_COMPLETE: Final = frozenset({JobStatus.COMPLETED})
@@ -44,16 +44,34 @@ class PostgresJobStore:
         self._low_water = LowWater()
 
     async def enqueue(self, units: Sequence[Sequence[NewJob]], *, again: bool = False) -> list[list[Enqueued]]:
-        namespace_id = await self._namespaces.id_of(self._namespace)
+        namespace_id = await self._namespace_id()
+        if namespace_id == NOWHERE:
+            name = self._namespace
+            raise NotFound(f"no namespace {name!r}: `dataqueue keys create --namespace {name}` makes it")
         return await self._enqueue.units(namespace_id, units, again=again)
 
     async def claim(
         self, job_types: Sequence[str], *, limit: int, worker_id: str, lease: timedelta
     ) -> list[ClaimedJob]:
         starts = self._low_water.starts_for(job_types)
-        rows = await self._database.run(
+        rows = await self._take(job_types, starts, limit=limit, worker_id=worker_id, lease=lease)
+        if len(rows) < limit and any(start is not START for start in starts):
+            beginning = [START] * len(job_types)
+            left = limit - len(rows)
+            try:
+                rows += await self._take(job_types, beginning, limit=left, worker_id=worker_id, lease=lease)
+            except StorageUnavailable:
+                if not rows:
+                    raise
+        lasts = {row.job_type: Mark(row.rank, row.run_at, row.seq) for row in rows}
+        self._low_water.claimed(lasts, was_full=len(rows) == limit)
+        return [claimed_of(row, self._namespace) for row in rows]
+
+    async def _take(
+        self, job_types: Sequence[str], starts: Sequence[Mark], *, limit: int, worker_id: str, lease: timedelta
+    ) -> list[Row[Any]]:
+        rows = await self._move(
             "jobs/claim",
-            namespace_id=await self._namespaces.id_of(self._namespace),
             job_types=list(job_types),
             ranks=[start.rank for start in starts],
             run_ats=[start.run_at for start in starts],
@@ -63,26 +81,24 @@ class PostgresJobStore:
             worker_id=worker_id,
             lease=lease.total_seconds(),
         )
-        lasts = {row.job_type: Mark(row.rank, row.run_at, row.seq) for row in rows}
-        self._low_water.claimed(lasts, was_full=len(rows) == limit)
-        return [claimed_of(row, self._namespace) for row in rows]
+        return list(rows)
 
     async def heartbeat(self, leases: Sequence[Lease], *, lease: timedelta) -> list[Beat]:
-        rows = await self._database.run("jobs/heartbeat", **_named(leases), lease=lease.total_seconds())
-        beats = {row.id: Beat(row.beat) for row in rows}
-        return [beats.get(held.job_id, Beat.LOST) for held in leases]
+        rows = await self._move("jobs/heartbeat", leases=leases, lease=lease.total_seconds())
+        beats = {Lease(row.id, row.invocation): Beat(row.beat) for row in rows}
+        return [beats.get(held, Beat.LOST) for held in leases]
 
     async def abandon(self, leases: Sequence[Lease]) -> None:
-        await self._database.run("jobs/heartbeat", **_named(leases), lease=-1.0)
+        await self._move("jobs/heartbeat", leases=leases, lease=-1.0)
 
     async def complete(self, leases: Sequence[Lease], *, outputs: Sequence[Json | None]) -> list[Reported]:
-        rows = await self._database.run("jobs/complete", **_named(leases), outputs=list(outputs))
+        rows = await self._move("jobs/complete", leases=leases, outputs=list(outputs))
         return await self._reported(leases, rows, repeats=_AFTER_COMPLETE)
 
     async def fail(self, leases: Sequence[Lease], *, failures: Sequence[Failure]) -> list[Reported]:
-        rows = await self._database.run(
+        rows = await self._move(
             "jobs/fail",
-            **_named(leases),
+            leases=leases,
             messages=[failure.message for failure in failures],
             types=[failure.type for failure in failures],
             reasons=[failure.reason for failure in failures],
@@ -91,49 +107,57 @@ class PostgresJobStore:
         return await self._reported(leases, rows, repeats=_AFTER_FAIL)
 
     async def release(self, leases: Sequence[Lease]) -> list[Reported]:
-        rows = await self._database.run("jobs/release", **_named(leases))
+        rows = await self._move("jobs/release", leases=leases)
         return await self._reported(leases, rows, repeats=_AFTER_RELEASE)
 
+    async def recall(self, worker_id: str, *, known: Sequence[Lease]) -> int:
+        return len(await self._move("jobs/recall", leases=known, worker_id=worker_id))
+
     async def cancel(self, job_ids: Sequence[UUID]) -> None:
-        rows = await self._move("jobs/cancel", job_ids)
+        rows = await self._move("jobs/cancel", ids=list(job_ids))
         self._refuse(job_ids, rows, verb="cancel", unless={"pending", "waiting", "processing"})
 
     async def retry(self, job_ids: Sequence[UUID]) -> None:
-        rows = await self._move("jobs/retry", job_ids)
+        rows = await self._move("jobs/retry", ids=list(job_ids))
         self._refuse(job_ids, rows, verb="retry", unless={"failed", "cancelled"})
 
     async def get(self, job_id: UUID) -> Job:
-        rows = await self._move("jobs/get", None, id=job_id)
+        rows = await self._move("jobs/get", id=job_id)
         if not rows:
             raise NotFound(f"no job {job_id}")
         return job_of(rows[0])
 
     async def ended(self, job_ids: Sequence[UUID]) -> set[UUID]:
-        return set(job_ids) - {row.id for row in await self._move("jobs/find_open", job_ids)}
+        return set(job_ids) - {row.id for row in await self._move("jobs/find_open", ids=list(job_ids))}
 
     async def page(self, matching: JobFilter, *, before: int | None, limit: int) -> list[Job]:
         query = page_query(matching, before=before, limit=limit)
-        namespace_id = await self._namespaces.id_of(self._namespace)
+        namespace_id = await self._namespace_id()
         return [job_of(row) for row in await self._database.select(query, namespace_id=namespace_id)]
 
-    async def _move(self, name: str, job_ids: Sequence[UUID] | None, **parameters: object) -> Sequence[Row[Any]]:
-        if job_ids is not None:
-            parameters["ids"] = list(job_ids)
-        namespace_id = await self._namespaces.id_of(self._namespace)
-        return await self._database.run(name, namespace_id=namespace_id, **parameters)
+    async def _namespace_id(self) -> int:
+        return await self._namespaces.id_of(self._namespace)
+
+    async def _move(
+        self, verb: str, *, leases: Sequence[Lease] | None = None, **parameters: object
+    ) -> Sequence[Row[Any]]:
+        if leases is not None:
+            parameters["ids"] = [lease.job_id for lease in leases]
+            parameters["invocations"] = [lease.invocation for lease in leases]
+        return await self._database.run(verb, namespace_id=await self._namespace_id(), **parameters)
 
     async def _reported(
         self, leases: Sequence[Lease], rows: Sequence[Row[Any]], *, repeats: frozenset[JobStatus]
     ) -> list[Reported]:
         """The own number on a job that has ended so is a repeat of the same report; anything else came too late."""
-        moved = {row.id for row in rows}
-        if len(moved) == len(leases):
+        if len(rows) == len(leases):
             return [Reported.OK] * len(leases)
-        others = [lease.job_id for lease in leases if lease.job_id not in moved]
-        standing = {row.id: row for row in await self._database.run("jobs/find_states", ids=others)}
+        moved = {Lease(row.id, row.invocation) for row in rows}
+        others = [lease.job_id for lease in leases if lease not in moved]
+        standing = {row.id: row for row in await self._move("jobs/find_states", ids=others)}
 
         def state_of(lease: Lease) -> Reported:
-            if lease.job_id in moved:
+            if lease in moved:
                 return Reported.OK
             now = standing.get(lease.job_id)
             repeated = now is not None and now.invocation == lease.invocation and now.status in repeats
@@ -149,7 +173,3 @@ class PostgresJobStore:
             raise NotFound(f"no job {job_ids[0]}")
         if rows[0].status not in unless:
             raise IllegalTransition(verb, job_id=job_ids[0], status=rows[0].status)
-
-
-def _named(leases: Sequence[Lease]) -> dict[str, Any]:
-    return {"ids": [lease.job_id for lease in leases], "invocations": [lease.invocation for lease in leases]}

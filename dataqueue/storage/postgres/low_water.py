@@ -3,7 +3,7 @@
 While a snapshot is held open anywhere (a dump, a report), the index entries of claimed jobs cannot be removed,
 and a claim that starts at the front walks over all of them. A claimer therefore starts at the last job it was
 given. What became ready behind that mark, or outranks it, is found by a full look, which comes at least every
-`_FULL_LOOK` seconds, and whenever the last claim was not full: an idle queue has no marks at all.
+`_FULL_LOOK` seconds, and whenever a claim from the marks does not fill: only a backlog has marks.
 """
 
 from __future__ import annotations

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataqueue.errors import NotFound
+from typing import Final
+
 from dataqueue.storage.postgres.database import Database
+
+NOWHERE: Final = -1
 
 
 class Namespaces:
@@ -14,11 +17,11 @@ class Namespaces:
         self._ids: dict[str, int] = {}
 
     async def id_of(self, name: str) -> int:
-        """The number of a namespace; NotFound."""
+        """The number of a namespace; `NOWHERE`, which holds nothing, when there is none of that name."""
         if (known := self._ids.get(name)) is not None:
             return known
         rows = await self._database.run("keys/find_namespace", name=name)
         if not rows:
-            raise NotFound(f"no namespace {name!r}: `dataqueue keys create --namespace {name}` makes it")
+            return NOWHERE
         self._ids[name] = rows[0].id
         return self._ids[name]

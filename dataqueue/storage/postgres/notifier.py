@@ -97,5 +97,10 @@ def _connect_arguments(url: str) -> dict[str, Any]:
     """What asyncpg takes, from a URL that SQLAlchemy takes: sockets named by `?host=…&port=…` as well."""
     parsed = make_url(async_url(url))
     host, port = parsed.query.get("host", parsed.host), parsed.query.get("port", parsed.port)
-    return {"host": host, "port": None if port is None else int(str(port)), "user": parsed.username, "password": parsed.password,
-            "database": parsed.database}  # fmt: skip
+    return {
+        "host": host,
+        "port": None if port is None else int(str(port)),
+        "user": parsed.username,
+        "password": parsed.password,
+        "database": parsed.database,
+    }

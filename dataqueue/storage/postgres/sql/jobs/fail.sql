@@ -5,11 +5,11 @@ with given as materialized (
         cast(:types as text[]), cast(:reasons as text[]), cast(:delays as float8[]))
         as g(id, invocation, message, type, reason, delay)
 ), held as materialized (
-    select j.id, j.cancel_requested, j.attempts, g.message, g.type, g.reason, g.delay,
+    select j.id, j.invocation, j.cancel_requested, j.attempts, g.message, g.type, g.reason, g.delay,
         g.delay is not null and j.attempts < j.max_attempts as will_retry,
         coalesce(cast(:at as timestamptz), now()) as instant
     from dataqueue.job j join given g on g.id = j.id and g.invocation = j.invocation
-    where (j.status || '') = 'processing'
+    where j.namespace_id = :namespace_id and (j.status || '') = 'processing'
     order by j.id for no key update of j
 ), doomed as (
     select id, 0 as moved_on from held where cancel_requested
@@ -21,4 +21,4 @@ with given as materialized (
 -- include: lib/cancelled.sql
 ,
 -- include: lib/failed.sql
-select id from failed union all select id from cancelled;
+select id, invocation from held;

@@ -2,18 +2,18 @@
 with given as materialized (
     select * from unnest(cast(:ids as uuid[]), cast(:invocations as int[])) as g(id, invocation)
 ), held as materialized (
-    select j.id, j.cancel_requested from dataqueue.job j join given g on g.id = j.id and g.invocation = j.invocation
-    where (j.status || '') = 'processing'
+    select j.id, j.invocation, j.cancel_requested from dataqueue.job j join given g on g.id = j.id and g.invocation = j.invocation
+    where j.namespace_id = :namespace_id and (j.status || '') = 'processing'
     order by j.id for no key update of j
 ), extended as (
     update dataqueue.job as j set
         lease_expires_at = coalesce(cast(:at as timestamptz), now()) + :lease * interval '1 second'
     from held h where j.id = h.id and not h.cancel_requested
-    returning j.id, 'ok' as beat
+    returning j.id, j.invocation, 'ok' as beat
 ), doomed as (
     select id, 1 as moved_on from held where cancel_requested
 ),
 -- include: lib/cancelled.sql
-select id, beat from extended
+select id, invocation, beat from extended
 union all
-select id, 'cancel' from cancelled;
+select c.id, h.invocation, 'cancel' from cancelled c join held h using (id);

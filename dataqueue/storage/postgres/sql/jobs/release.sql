@@ -2,21 +2,10 @@
 with given as materialized (
     select * from unnest(cast(:ids as uuid[]), cast(:invocations as int[])) as g(id, invocation)
 ), held as materialized (
-    select j.id, j.cancel_requested from dataqueue.job j join given g on g.id = j.id and g.invocation = j.invocation
-    where (j.status || '') = 'processing'
+    select j.id, j.invocation, j.cancel_requested
+    from dataqueue.job j join given g on g.id = j.id and g.invocation = j.invocation
+    where j.namespace_id = :namespace_id and (j.status || '') = 'processing'
     order by j.id for no key update of j
-), doomed as (
-    select id, 0 as moved_on from held where cancel_requested
 ),
--- include: lib/cancelled.sql
-, released as (
-    update dataqueue.job as j set status = 'pending', attempts = j.attempts - cast(not j.resumes as int), worker_id = null,
-        locked_at = null, lease_expires_at = null, updated_at = coalesce(cast(:at as timestamptz), now())
-    from held h where j.id = h.id and not h.cancel_requested
-    returning j.id, j.namespace_id, j.job_type_id
-), logged as (
-    insert into dataqueue.event (at, namespace_id, job_id, job_type_id, name)
-    select coalesce(cast(:at as timestamptz), clock_timestamp()), namespace_id, id, job_type_id, 'job:released'
-    from released
-)
-select id from released union all select id from cancelled;
+-- include: lib/released.sql
+select id, invocation from held;

@@ -1,0 +1,1 @@
+"""The routes, one module per noun. A route parses, calls, returns."""

@@ -1,0 +1,164 @@
+"""What a caller sends to enqueue, and the answer (contract 1.1)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Final
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, WithJsonSchema
+
+from app.errors import Code, Problem, invalid
+from app.json_text import json_text
+from app.schemas import examples
+from app.schemas.examples import shown
+from app.schemas.fields import (
+    Delay,
+    IdempotencyKey,
+    Instant,
+    Name,
+    NotBuilt,
+    OwnId,
+    Seconds,
+    Tag,
+    duration_schema,
+)
+from dataqueue.domain.job import EMPTY_OBJECT, JobStatus, Json, NewJob
+from dataqueue.domain.retry import RetryPolicy
+from dataqueue.ids import new_id
+
+LARGEST_BATCH: Final = 1000
+_MOST_TAGS: Final = 50
+_CENTURY_MS: Final = 100 * 365 * 86_400_000
+
+
+def _once_each(tags: list[str]) -> list[str]:
+    return tags if len(tags) < 2 else list(dict.fromkeys(tags))
+
+
+Payload = Annotated[Any, AfterValidator(json_text), WithJsonSchema({"description": "Any JSON value.", "default": {}})]
+
+
+class RequestBody(BaseModel):
+    """A body: strict types, no unknown field. `body_limit` names the setting that bounds its size."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    body_limit: ClassVar[str] = "max_body_bytes"
+
+
+class NoFields(RequestBody):
+    """An empty object; sending nothing at all is the same."""
+
+
+class EnqueueRequest(RequestBody):
+    """A job to do. Only `job_type` is required."""
+
+    model_config = ConfigDict(json_schema_extra=shown(examples.REQUEST))
+
+    job_type: Name = Field(description="Which handler does it.")
+    # A factory, because a default would be documented as the text it is.
+    payload: Payload = Field(default_factory=lambda: EMPTY_OBJECT, description="What the handler is given.")
+    priority: int = Field(0, ge=-32768, le=32767, description="Higher goes first.")
+    run_at: Instant = Field(None, description="Not before this instant; one in the past means now.")
+    delay: Annotated[Delay, WithJsonSchema(duration_schema("Not before this long from now."))] = None
+    max_attempts: int = Field(3, ge=1, le=1000, description="How often it may be tried.")
+    timeout_ms: int | None = Field(None, ge=1, le=_CENTURY_MS, description="How long one attempt may take.")
+    tags: Annotated[list[Tag], Field(max_length=_MOST_TAGS), FailFast(), AfterValidator(_once_each)] = Field(
+        default_factory=list, description="Labels; a repeated one is kept once."
+    )
+    idempotency_key: IdempotencyKey | None = Field(
+        None, description="Unique in the namespace: a repeat answers with the first job. Also a header."
+    )
+    retry_delay: Annotated[Seconds, WithJsonSchema(duration_schema("Base of the delay between attempts."))] = None
+    retry_backoff: bool | None = Field(None, description="Whether the delay doubles with each attempt.")
+    retry_delay_max: Annotated[Seconds, WithJsonSchema(duration_schema("Cap of a growing delay."))] = None
+    dead_letter_job_type: Name | None = Field(None, description="Type of the job made of this one if it fails.")
+    id: OwnId = Field(None, description="Your own id for it, a UUIDv7.")
+    group: NotBuilt = None
+    depends_on: NotBuilt = None
+    force_kill_on_timeout: NotBuilt = None
+
+
+class BatchJob(EnqueueRequest):
+    """A job of a batch."""
+
+    ref: NotBuilt = None
+
+
+class BatchRequest(RequestBody):
+    """Jobs that are stored together or not at all."""
+
+    model_config = ConfigDict(json_schema_extra=shown(examples.BATCH))
+    body_limit: ClassVar[str] = "max_batch_bytes"
+
+    # Fails fast: the first bad job ends it, or a large enough body would list millions of faults.
+    jobs: Annotated[list[BatchJob], FailFast()] = Field(max_length=LARGEST_BATCH)
+
+
+class EnqueuedOut(BaseModel):
+    """What became of an enqueue."""
+
+    model_config = ConfigDict(json_schema_extra=shown(examples.ENQUEUED))
+
+    id: UUID
+    status: JobStatus
+    created: bool = Field(description="False when the idempotency key found an earlier job.")
+
+
+class BatchOut(BaseModel):
+    """The answers to a batch, in order."""
+
+    model_config = ConfigDict(json_schema_extra=shown(examples.BATCH_ENQUEUED))
+
+    jobs: list[EnqueuedOut]
+
+
+def new_job(
+    request: EnqueueRequest,
+    *,
+    max_payload_bytes: int,
+    at: tuple[str | int, ...] = ("body",),
+    header_key: str | None = None,
+) -> NewJob:
+    """The job asked for. Refuses what no single field can see, with `at` as the place."""
+    if request.run_at is not None and request.delay is not None:
+        raise invalid((*at, "delay"), "cannot be given together with run_at")
+    key = request.idempotency_key
+    if header_key is not None:
+        if key is not None and key != header_key:
+            raise invalid(("header", "idempotency-key"), "differs from idempotency_key in the body")
+        key = header_key
+    _bounded(request.payload, max_payload_bytes, at)
+    return NewJob(
+        id=request.id or new_id(),
+        job_type=request.job_type,
+        payload=request.payload,
+        priority=request.priority,
+        run_at=request.run_at,
+        delay=request.delay,
+        max_attempts=request.max_attempts,
+        timeout_ms=request.timeout_ms,
+        tags=tuple(request.tags),
+        idempotency_key=key,
+        retry=_retry(request),
+        dead_letter_job_type=request.dead_letter_job_type,
+        id_is_callers=request.id is not None,
+    )
+
+
+_RETRY_UNSET: Final = RetryPolicy()
+
+
+def _retry(request: EnqueueRequest) -> RetryPolicy:
+    delay, backoff, most = request.retry_delay, request.retry_backoff, request.retry_delay_max
+    if delay is None and backoff is None and most is None:
+        return _RETRY_UNSET
+    return RetryPolicy(delay=delay, backoff=backoff, delay_max=most)
+
+
+def _bounded(payload: Json, limit: int, at: tuple[str | int, ...]) -> None:
+    size = len(payload)
+    if size <= limit and not payload.isascii():
+        size = len(payload.encode())
+    if size > limit:
+        where = ".".join(str(part) for part in (*at, "payload"))
+        raise Problem(413, Code.PAYLOAD_TOO_LARGE, f"{where} is larger than the limit of {limit} bytes.")

@@ -1,0 +1,82 @@
+"""Examples for the document: one job, told the same way everywhere."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pydantic.config import JsonDict
+
+ID: Final = "01936b2e-7c4a-7d3f-9b1c-5f0e8a2d4c61"
+CURSOR: Final = "AAAAAAAAAlwYk0pV2m7QJ1nX"
+
+REQUEST: Final[JsonDict] = {
+    "job_type": "email.send",
+    "payload": {"to": "ada@example.com", "template": "welcome"},
+    "tags": ["customer:42"],
+    "idempotency_key": "welcome-42",
+}
+BATCH: Final[JsonDict] = {"jobs": [REQUEST, {"job_type": "report.build", "delay": "10m"}]}
+ENQUEUED: Final[JsonDict] = {"id": ID, "status": "pending", "created": True}
+BATCH_ENQUEUED: Final[JsonDict] = {"jobs": [ENQUEUED]}
+JOB: Final[JsonDict] = {
+    "id": ID,
+    "namespace": "default",
+    "job_type": "email.send",
+    "payload": {"to": "ada@example.com", "template": "welcome"},
+    "status": "completed",
+    "priority": 0,
+    "run_at": "2026-11-24T01:02:03.000004Z",
+    "tags": ["customer:42"],
+    "idempotency_key": "welcome-42",
+    "attempts": 1,
+    "max_attempts": 3,
+    "crashes": 0,
+    "timeout_ms": None,
+    "force_kill_on_timeout": False,
+    "retry_delay": None,
+    "retry_backoff": None,
+    "retry_delay_max": None,
+    "dead_letter_job_type": None,
+    "dead_letter_job_id": None,
+    "dead_lettered_at": None,
+    "group": None,
+    "depends_on": None,
+    "cron_id": None,
+    "progress": None,
+    "output": {"message_id": "m-17"},
+    "steps": {},
+    "error_history": [],
+    "failure_reason": None,
+    "pending_reason": None,
+    "wait_until": None,
+    "wait_token_id": None,
+    "next_attempt_at": None,
+    "locked_by": None,
+    "locked_at": None,
+    "lease_expires_at": None,
+    "cancel_requested": False,
+    "created_at": "2026-11-24T01:02:03.000004Z",
+    "updated_at": "2026-11-24T01:02:03.120000Z",
+    "started_at": "2026-11-24T01:02:03.008000Z",
+    "completed_at": "2026-11-24T01:02:03.120000Z",
+    "last_retried_at": None,
+    "last_failed_at": None,
+    "last_cancelled_at": None,
+}
+JOBS: Final[JsonDict] = {"data": [JOB], "next_cursor": CURSOR}
+EVENT: Final[JsonDict] = {
+    "id": "604",
+    "event": "job:completed",
+    "job_id": ID,
+    "job_type": "email.send",
+    "tags": ["customer:42"],
+    "at": "2026-11-24T01:02:03.120000Z",
+    "attempt": 1,
+}
+EVENTS: Final[JsonDict] = {"data": [EVENT], "next_cursor": None}
+HEALTH: Final[JsonDict] = {"status": "ok"}
+
+
+def shown(example: JsonDict) -> JsonDict:
+    """For a model's `json_schema_extra`."""
+    return {"examples": [example]}

@@ -1,0 +1,132 @@
+"""Kinds of fields that several shapes share (contract 0, details B1, B7, B14, K7)."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from pydantic import AfterValidator, Field, PlainValidator, StringConstraints, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from app.errors import Code
+from dataqueue.domain.durations import parse_duration
+from dataqueue.ids import is_uuid7
+
+_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
+_INSTANT: Final = re.compile(r"(\d{4})-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_NAME: Final = re.compile(r"[A-Za-z0-9._:/@-]{1,200}", re.ASCII)
+_EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
+_EXAMPLE_ID: Final = "01936b2e-7c4a-7d3f-9b1c-5f0e8a2d4c61"
+
+
+def refuse(message: str) -> PydanticCustomError:
+    """The validator's way of saying no, in words that are safe to show."""
+    return PydanticCustomError(Code.VALIDATION_FAILED, message)
+
+
+def _name(value: str) -> str:
+    if _NAME.fullmatch(value) is None:
+        raise refuse("must be 1 to 200 letters, digits or characters of . _ : / @ -")
+    return value
+
+
+def _text(value: str) -> str:
+    if "\0" in value:
+        raise PydanticCustomError(Code.INVALID_JSON, "must not hold a NUL character")
+    return value
+
+
+def _uuid(value: object) -> UUID:
+    if isinstance(value, str) and _UUID.fullmatch(value):
+        return UUID(value)
+    raise refuse("must be a UUID like 01936b2e-7c4a-7d3f-9b1c-5f0e8a2d4c61")
+
+
+def _own_id(value: object) -> UUID | None:
+    if value is None:
+        return None
+    id = _uuid(value)
+    if not is_uuid7(id):
+        raise refuse("must be a UUID of version 7")
+    return id
+
+
+def _instant(value: object) -> datetime | None:
+    if value is None:
+        return None
+    shape = _INSTANT.fullmatch(value) if isinstance(value, str) else None
+    if shape is None or not isinstance(value, str):
+        raise refuse("must be an RFC 3339 instant with an offset, like 2026-11-24T01:02:03Z")
+    # First the year as written: converting the offset of year 1 or 9999 overflows.
+    if not _EARLIEST.year - 1 <= int(shape[1]) <= _LATEST.year + 1:
+        raise refuse("must lie between the years 2000 and 2200")
+    try:
+        instant = datetime.fromisoformat(value.upper()).astimezone(UTC)
+    except ValueError:
+        raise refuse("must be a date and time of the calendar") from None
+    if not _EARLIEST <= instant <= _LATEST:
+        raise refuse("must lie between the years 2000 and 2200")
+    return instant
+
+
+def _duration(value: object, *, zero: bool) -> timedelta:
+    try:
+        return parse_duration(value, zero=zero)
+    except ValueError as error:
+        raise refuse(str(error)) from None
+
+
+def _delay(value: object) -> timedelta | None:
+    return None if value is None else _duration(value, zero=False)
+
+
+def _seconds(value: object) -> float | None:
+    return None if value is None else _duration(value, zero=True).total_seconds()
+
+
+def _not_built(value: object) -> None:
+    if value is not None and value is not False:
+        raise PydanticCustomError(Code.NOT_AVAILABLE, "is not available yet")
+
+
+def duration_schema(description: str) -> dict[str, Any]:
+    """How a duration is documented."""
+    units = ("seconds", "minutes", "hours", "days", "weeks", "months", "years")
+    return {
+        "description": description,
+        "anyOf": [
+            {"type": "number", "description": "Seconds."},
+            {"type": "string", "examples": ["90s", "10m", "1h30m"]},
+            {
+                "type": "object",
+                "properties": {unit: {"type": "number", "minimum": 0} for unit in units},
+                "additionalProperties": False,
+                "minProperties": 1,
+            },
+            {"type": "null"},
+        ],
+    }
+
+
+_UUID_SCHEMA: Final = {"type": "string", "format": "uuid", "examples": [_EXAMPLE_ID]}
+_INSTANT_SCHEMA: Final = {"type": "string", "format": "date-time", "examples": ["2026-11-24T01:02:03.000004Z"]}
+
+Name = Annotated[
+    str,
+    AfterValidator(_name),
+    Field(json_schema_extra={"pattern": f"^{_NAME.pattern}$", "minLength": 1, "maxLength": 200}),
+]
+Tag = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_text)]
+IdempotencyKey = Annotated[str, StringConstraints(min_length=1, max_length=255), AfterValidator(_text)]
+JobId = Annotated[UUID, PlainValidator(_uuid), WithJsonSchema(_UUID_SCHEMA)]
+OwnId = Annotated[UUID | None, PlainValidator(_own_id), WithJsonSchema({"anyOf": [_UUID_SCHEMA, {"type": "null"}]})]
+Instant = Annotated[
+    datetime | None, PlainValidator(_instant), WithJsonSchema({"anyOf": [_INSTANT_SCHEMA, {"type": "null"}]})
+]
+Delay = Annotated[timedelta | None, PlainValidator(_delay)]
+Seconds = Annotated[float | None, PlainValidator(_seconds)]
+NotBuilt = Annotated[
+    None, PlainValidator(_not_built), WithJsonSchema({"type": "null", "description": "Not available yet."})
+]

@@ -1,0 +1,65 @@
+"""What a running API process holds, put together once."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Literal
+
+from app.auth import Authenticator, is_loopback
+from app.staging import Stager
+from app.watching import Watcher
+from dataqueue.announcing import Announcer
+from dataqueue.enqueuing import Enqueuer
+from dataqueue.settings import Settings
+from dataqueue.storage.port import Hint, Storage
+
+Kind = Literal["ready", "cancel", "ended"]
+
+
+class Service:
+    """The storage, and what shares it among requests: enqueuers by namespace, the watcher, the stager."""
+
+    def __init__(self, settings: Settings, storage: Storage) -> None:
+        self.settings, self.storage = settings, storage
+        self.auth = Authenticator(storage.keys, open_access=settings.open_access, loopback=is_loopback(settings.host))
+        self.watcher = Watcher(storage)
+        self.stager = Stager(storage.upkeep, announce=self._announce_staged)
+        self.stopping = False
+        self._enqueuers: dict[str, Enqueuer] = {}
+        self._announcers: dict[tuple[Kind, str], Announcer] = {}
+
+    def enqueuer(self, namespace: str) -> Enqueuer:
+        """The one through which this process enqueues into a namespace."""
+        enqueuer = self._enqueuers.get(namespace)
+        if enqueuer is None:
+            announce = self._announcer("ready", namespace)
+            enqueuer = self._enqueuers[namespace] = Enqueuer(self.storage.jobs(namespace), announce=announce)
+        return enqueuer
+
+    def announce(self, kind: Kind, namespace: str, job_type: str) -> None:
+        """Tell whoever waits, here and elsewhere, that something happened to a job of that type."""
+        self._announcer(kind, namespace)({job_type})
+        if kind == "ended":
+            self.watcher.nudge()
+
+    def stop_waiting(self) -> None:
+        """The process is to end: answer who waits now, and be no longer ready."""
+        self.stopping = True
+        self.watcher.close()
+
+    async def settle(self) -> None:
+        """Wait until what was accepted has been written and announced."""
+        await asyncio.gather(*(enqueuer.settle() for enqueuer in self._enqueuers.values()))
+        await asyncio.gather(*(announcer.settle() for announcer in self._announcers.values()))
+
+    async def _announce_staged(self) -> None:
+        # Staging does not say whose jobs they were: those this process enqueues for are the likely ones.
+        for namespace in {"default", *self._enqueuers}:
+            await self.storage.notifier.publish(Hint("ready", namespace))
+
+    def _announcer(self, kind: Kind, namespace: str) -> Announcer:
+        announcer = self._announcers.get((kind, namespace))
+        if announcer is None:
+            announcer = Announcer(self.storage.notifier, kind=kind, namespace=namespace)
+            self._announcers[kind, namespace] = announcer
+        return announcer

@@ -1,0 +1,71 @@
+"""Making due jobs claimable from this process too, so that they start when no worker looks (details J1)."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import structlog
+
+from dataqueue.errors import StorageUnavailable
+from dataqueue.storage.port import Upkeep
+
+_BATCH: Final = 1000
+_LONGEST_SLEEP: Final = 5.0
+_SHORTEST_SLEEP: Final = 0.02
+_FIRST_RETRY: Final = 0.1
+_log = structlog.get_logger(__name__)
+
+
+class Stager:
+    """Stages what is due, says so, then sleeps until the next job is."""
+
+    def __init__(self, upkeep: Upkeep, *, announce: Callable[[], Awaitable[None]]) -> None:
+        self._upkeep, self._announce = upkeep, announce
+        self._next_look = 0.0
+        self._sooner = asyncio.Event()
+
+    def expect(self, seconds: float) -> None:
+        """A job was enqueued that is due in so many seconds: look then, if that is before the next look."""
+        at = asyncio.get_running_loop().time() + max(seconds, _SHORTEST_SLEEP)
+        if at < self._next_look:
+            self._next_look = at
+            self._sooner.set()
+
+    async def tick(self) -> float:
+        """Stage one batch; says how many seconds to sleep."""
+        staged = await self._upkeep.stage(limit=_BATCH)
+        if staged.count:
+            await self._announce()
+        if staged.count >= _BATCH:
+            return 0
+        due_in = _LONGEST_SLEEP if staged.next_due_in is None else staged.next_due_in
+        return min(max(due_in, _SHORTEST_SLEEP), _LONGEST_SLEEP)
+
+    async def run(self) -> None:
+        """Tick for ever. After an error sooner or later again, and one line in the log for each outage."""
+        failures = 0
+        while True:
+            # Until the tick is over, whatever is expected is expected sooner than the next look.
+            self._next_look = float("inf")
+            try:
+                pause, failures = await self.tick(), 0
+            except Exception as error:  # noqa: BLE001 - the loop that drives it outlives whatever it meets
+                failures += 1
+                pause = random.uniform(_FIRST_RETRY, min(_FIRST_RETRY * 2.0 ** min(failures, 10), _LONGEST_SLEEP))
+                if failures == 1:
+                    _log.warning("staging.failing", exc_info=not isinstance(error, StorageUnavailable))
+            await self._sleep(pause)
+
+    async def _sleep(self, pause: float) -> None:
+        now = asyncio.get_running_loop().time
+        self._next_look = min(self._next_look, now() + pause)
+        while (left := self._next_look - now()) > 0:
+            self._sooner.clear()
+            try:
+                async with asyncio.timeout(left):
+                    await self._sooner.wait()
+            except TimeoutError:
+                return

@@ -1,0 +1,61 @@
+"""`python -m benchmarks [section …] [--quick]`: figures, each beside a reference measured in the same run."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Awaitable, Callable
+from importlib import import_module
+from typing import Final
+
+from benchmarks.figures import Figure, table
+from benchmarks.ground import Ground, standing
+from benchmarks.processes import say
+
+SECTIONS: Final = ("http", "batch", "drain", "latency", "idle", "buffers", "snapshot", "overhead")
+
+
+async def _run(ground: Ground, sections: list[str], *, quick: bool) -> None:
+    for section in sections:
+        say(f"{section} …")
+        measure: Callable[..., Awaitable[list[Figure]]] = import_module(f"benchmarks.sections.{section}").measure
+        try:
+            figures = await measure(ground, quick=quick)
+        except Exception:  # noqa: BLE001 - the other sections have something to say, too
+            print(f"\n### {section}\n\nfailed:\n{traceback.format_exc()}", flush=True)
+        else:
+            print(f"\n### {section}\n\n{table(figures)}\n", flush=True)
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("sections", nargs="*", metavar="section", help=f"{', '.join(SECTIONS)}; all if none is named")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, smaller numbers")
+    options = parser.parse_args()
+    if unknown := set(options.sections) - set(SECTIONS):
+        parser.error(f"no such section: {', '.join(sorted(unknown))}")
+    return options
+
+
+def main() -> int:
+    """Figures are no tests: 0 whatever they are; 130 when interrupted."""
+    options = _parse()
+    # SIGTERM as Ctrl-C: both leave through the same doors.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with standing() as ground:
+            say(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {sys.version.split()[0]}")
+            asyncio.run(_run(ground, options.sections or list(SECTIONS), quick=options.quick))
+            say(f"load {os.getloadavg()[0]:.1f}")
+    except KeyboardInterrupt:
+        say("interrupted; everything is stopped")
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""Plans of the statements in production, with the buffers they touched."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from dataqueue.storage.postgres.statements import source_of
+
+_CTE: Final = "CTE "
+
+
+class Explained(NamedTuple):
+    """One execution: buffers touched (hit or read), and the plan in short."""
+
+    buffers: int
+    plan: str
+
+
+async def explained(connection: AsyncConnection, verb: str, **parameters: object) -> Explained:
+    """Execute a statement of `sql/` and explain it."""
+    explain = text("explain (analyze, buffers, costs off, timing off, format json) " + source_of(verb))
+    [[document]] = (await connection.execute(explain, parameters)).all()
+    # Our engine leaves JSON as the text it came as.
+    root = json.loads(document)[0]["Plan"]
+    return Explained(_total(root), "\n".join(_lines(root, depth=0)))
+
+
+def _buffers(node: dict[str, Any]) -> int:
+    return int(node.get("Shared Hit Blocks", 0) + node.get("Shared Read Blocks", 0))
+
+
+def _total(root: dict[str, Any]) -> int:
+    """The root's own count, and that of the writes that nothing reads from: they run after it."""
+    nodes = list(_walk(root))
+    read = {node["CTE Name"] for node in nodes if node["Node Type"] == "CTE Scan"}
+    return _buffers(root) + sum(
+        _buffers(node)
+        for node in nodes
+        if node.get("Subplan Name", "").startswith(_CTE) and node["Subplan Name"].removeprefix(_CTE) not in read
+    )
+
+
+def _walk(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield node
+    for child in node.get("Plans", ()):
+        yield from _walk(child)
+
+
+def _lines(node: dict[str, Any], *, depth: int) -> Iterator[str]:
+    """A line a node that touched buffers: what it did, on what, rows, buffers with those of the nodes beneath."""
+    if name := node.get("Subplan Name"):
+        depth += 1
+    if _buffers(node) and node["Node Type"] not in {"Sort", "Limit", "Subquery Scan", "Result"}:
+        what = node.get("Operation") if node["Node Type"] == "ModifyTable" else node["Node Type"]
+        on = node.get("Index Name") or node.get("CTE Name") or node.get("Relation Name") or ""
+        rows = int(node["Actual Rows"] * node["Actual Loops"])
+        label = f"{name}: " if name else ""
+        condition = f"  [{node['Index Cond']}]" if "Index Cond" in node else ""
+        yield f"{'  ' * depth}{label}{what} {on}  rows={rows} buffers={_buffers(node)}{condition}"
+        depth += 1
+    for child in node.get("Plans", ()):
+        yield from _lines(child, depth=depth)

@@ -1,0 +1,1 @@
+"""One module a section, each with `measure`; a section prints nothing but progress."""

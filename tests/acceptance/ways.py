@@ -1,0 +1,118 @@
+"""A way to PostgreSQL that the test commands: it loses replies, holds statements back, is shut and opened again."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy.engine import make_url
+
+from tests.storage.severing import Severing
+
+_SOCKET: Final = ".s.PGSQL.5432"
+LONGEST_HOLD: Final = 30.0
+
+
+class Way(Severing):
+    """Lives in a thread of its own; every method may be called from the test's.
+
+    `statements` is what was asked to be executed, `refused` when somebody tried to connect to a way that was shut.
+    """
+
+    def __init__(self, url: str, folder: Path) -> None:
+        parsed = make_url(url)
+        super().__init__(Path(str(parsed.query["host"])) / _SOCKET)
+        self.url = parsed.update_query_dict({"host": str(folder)}).render_as_string(hide_password=False)
+        self.statements: list[str] = []
+        self.refused: list[float] = []
+        self.holds = threading.Event()
+        self._path = folder / _SOCKET
+        self._words_to_hold: str | None = None
+        self._let_go = threading.Event()
+        self._shut = False
+        self._clients: set[asyncio.StreamWriter] = set()
+        self._loop = asyncio.new_event_loop()
+        self._over = asyncio.Event()
+
+    def hold_when(self, words: str) -> None:
+        """The next statement that holds `words` is kept here, and everything else with it, until `let_go`."""
+        self._words_to_hold = words
+
+    def let_go(self) -> None:
+        self._let_go.set()
+
+    def shut(self) -> None:
+        """Hang up on everybody, and on whoever comes."""
+
+        def hang_up() -> None:
+            self._shut = True
+            for client in self._clients:
+                client.close()
+
+        self._loop.call_soon_threadsafe(hang_up)
+
+    def open(self) -> None:
+        self._loop.call_soon_threadsafe(setattr, self, "_shut", False)
+
+    def takes(self, statement: str) -> bool:
+        if statement:
+            self.statements.append(statement)
+        if self._words_to_hold is not None and self._words_to_hold in statement:
+            self._words_to_hold = None
+            self.holds.set()
+            # The whole loop: whoever is at the other end is cut off altogether.
+            assert self._let_go.wait(LONGEST_HOLD)
+        return super().takes(statement)
+
+    async def serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+        if self._shut:
+            self.refused.append(time.monotonic())
+            to_client.close()
+            return
+        self._clients.add(to_client)
+        try:
+            await super().serve(client, to_client)
+        finally:
+            self._clients.discard(to_client)
+
+    def run(self, is_open: threading.Event) -> None:
+        """Carry statements until told to end."""
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._carry(is_open))
+
+    def end(self) -> None:
+        self._let_go.set()
+        self._loop.call_soon_threadsafe(self._over.set)
+
+    async def _carry(self, is_open: threading.Event) -> None:
+        carried: set[asyncio.Task[None]] = set()
+
+        def connected(client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+            carried.add(asyncio.create_task(self.serve(client, to_client)))
+
+        async with await asyncio.start_unix_server(connected, str(self._path)):
+            is_open.set()
+            await self._over.wait()
+            for task in carried:
+                task.cancel()
+            await asyncio.gather(*carried, return_exceptions=True)
+
+
+@contextmanager
+def way_to(url: str, folder: Path) -> Iterator[Way]:
+    """A way to the server of `url`; the folder is for its socket alone."""
+    folder.mkdir()
+    way, is_open = Way(url, folder), threading.Event()
+    thread = threading.Thread(target=way.run, args=(is_open,), name="way")
+    thread.start()
+    assert is_open.wait(10)
+    try:
+        yield way
+    finally:
+        way.end()
+        thread.join()

@@ -1,0 +1,39 @@
+"""The API over a real storage, spoken to in the same process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from app.main import Api
+from dataqueue.storage.embedded import EmbeddedPostgres
+from dataqueue.storage.opening import open_storage
+from dataqueue.storage.port import Storage
+from tests.api.support import client_of, migrated, started
+
+
+@pytest.fixture
+async def api(storage: Storage) -> AsyncIterator[Api]:
+    """The application, running, open to callers of this machine."""
+    async with started(storage) as app:
+        yield app
+
+
+@pytest.fixture
+async def client(api: Api) -> AsyncIterator[httpx.AsyncClient]:
+    """A caller of this machine without a key."""
+    async with client_of(api) as client:
+        yield client
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def bystander(postgres: EmbeddedPostgres, template: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A caller whose requests store nothing, so that all tests of a module may share one service."""
+    async with migrated(postgres, template) as url:
+        storage = open_storage(url)
+        async with started(storage) as app, client_of(app) as client:
+            yield client
+        await storage.close()

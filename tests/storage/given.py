@@ -1,0 +1,122 @@
+"""Jobs in whatever state a test needs, brought there through the port, and looks at what became of them."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+from dataqueue.domain.events import Event, EventName
+from dataqueue.domain.job import ClaimedJob, Failure, Job, JobStatus, Lease, NewJob, Reported
+from dataqueue.ids import new_id
+from dataqueue.storage.port import JobStore, Storage
+
+NAMESPACE: Final = "default"
+SECOND: Final = timedelta(seconds=1)
+MINUTE: Final = timedelta(minutes=1)
+HOUR: Final = timedelta(hours=1)
+LEASE: Final = timedelta(seconds=30)
+MAX_CRASHES: Final = 3
+FOR_GOOD: Final = Failure("it cannot be done")
+FOR_NOW: Final = Failure("it did not work", retry_after=MINUTE)
+REACHABLE: Final = tuple(status for status in JobStatus if status is not JobStatus.WAITING)
+"""The statuses that the port leads to; nothing suspends a job yet."""
+
+T = TypeVar("T")
+_numbers = itertools.count()
+
+
+def a_type() -> str:
+    """A job type that no other job has, so that claiming it finds nothing else."""
+    return f"type-{next(_numbers)}"
+
+
+def new_job(**fields: Any) -> NewJob:
+    return NewJob(**{"id": new_id(), "job_type": a_type(), **fields})
+
+
+async def given_job(storage: Storage, *, status: JobStatus = JobStatus.PENDING, **fields: Any) -> Job:
+    """A job as read, enqueued with `fields` and led to `status`."""
+    job, _ = await given_job_and_lease(storage, status=status, **fields)
+    return job
+
+
+async def given_job_and_lease(storage: Storage, *, status: JobStatus, **fields: Any) -> tuple[Job, Lease]:
+    """Besides the job the lease it was led there by, or, if no worker ever had it, one that nobody was given."""
+    jobs, job = storage.jobs(NAMESPACE), new_job(**fields)
+    await jobs.enqueue([[job]])
+    lease = Lease(job.id, 1)
+    match status:
+        case JobStatus.PENDING:
+            pass
+        case JobStatus.PROCESSING:
+            await claim_this(jobs, job)
+        case JobStatus.COMPLETED:
+            lease = (await claim_this(jobs, job)).lease
+            assert await jobs.complete([lease], outputs=[None]) == [Reported.OK]
+        case JobStatus.FAILED:
+            lease = (await claim_this(jobs, job)).lease
+            assert await jobs.fail([lease], failures=[FOR_GOOD]) == [Reported.OK]
+        case JobStatus.CANCELLED:
+            await jobs.cancel([job.id])
+        case JobStatus.WAITING:
+            raise AssertionError("nothing suspends a job yet")
+    found = await jobs.get(job.id)
+    assert found.status is status
+    return found, lease
+
+
+async def given_claimed_job(storage: Storage, *, worker_id: str = "ann", **fields: Any) -> ClaimedJob:
+    """A job in the hands of a worker."""
+    jobs, job = storage.jobs(NAMESPACE), new_job(**fields)
+    await jobs.enqueue([[job]])
+    return await claim_this(jobs, job, worker_id=worker_id)
+
+
+async def given_claimed_jobs(storage: Storage, count: int, **fields: Any) -> list[ClaimedJob]:
+    """Jobs of one type in the hands of one worker, in the order they were enqueued."""
+    jobs, job_type = storage.jobs(NAMESPACE), a_type()
+    await jobs.enqueue([[new_job(job_type=job_type, **fields) for _ in range(count)]])
+    claimed = await claim(jobs, job_type, limit=count + 1)
+    assert len(claimed) == count
+    return claimed
+
+
+async def claim(
+    jobs: JobStore, *job_types: str, limit: int = 100, worker_id: str = "ann", lease: timedelta = LEASE
+) -> list[ClaimedJob]:
+    return await jobs.claim(job_types, limit=limit, worker_id=worker_id, lease=lease)
+
+
+async def claim_this(jobs: JobStore, job: NewJob | Job | ClaimedJob, *, worker_id: str = "ann") -> ClaimedJob:
+    """Claim the one ready job of its type."""
+    [claimed] = await claim(jobs, job.job_type, worker_id=worker_id)
+    assert claimed.id == job.id
+    return claimed
+
+
+async def events_of(storage: Storage, job_id: UUID) -> list[Event]:
+    return await storage.events(NAMESPACE).of_job(job_id, after=0, limit=1000)
+
+
+async def told(storage: Storage, job_id: UUID) -> list[EventName]:
+    """The names of a job's events, in order."""
+    return [event.event for event in await events_of(storage, job_id)]
+
+
+async def data_of_last(storage: Storage, job_id: UUID) -> Any:
+    return json.loads((await events_of(storage, job_id))[-1].data)
+
+
+async def eventually(description: str, look: Callable[[], Awaitable[T | None]], *, seconds: float = 10) -> T:
+    """Look until there is something to see."""
+    loop = asyncio.get_running_loop()
+    give_up = loop.time() + seconds
+    while (seen := await look()) is None:
+        assert loop.time() < give_up, f"waited {seconds} s in vain until {description}"
+        await asyncio.sleep(0.01)
+    return seen

@@ -1,0 +1,77 @@
+"""What a statement read, from the plan that the server says it executed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import Row, text
+
+from dataqueue.storage.postgres.database import Database
+from dataqueue.storage.postgres.statements import source_of
+
+Node = dict[str, Any]
+
+
+class Explained:
+    """The plan of one execution of one of our statements."""
+
+    def __init__(self, root: Node) -> None:
+        self._root = root
+
+    def buffers(self) -> int:
+        """Buffers read, found in memory or not."""
+        return sum(_own_buffers(node) for node in _walk(self._root))
+
+    def buffers_for(self, index: str) -> int:
+        """Those of them that were read to find rows by an index."""
+        return sum(_own_buffers(node) for node in _walk(self._root) if node.get("Index Name") == index)
+
+    def indexes_used(self) -> set[str]:
+        return {node["Index Name"] for node in _walk(self._root) if "Index Name" in node}
+
+    def tables_read_whole(self) -> set[str]:
+        return {node["Relation Name"] for node in _walk(self._root) if node["Node Type"] == "Seq Scan"}
+
+
+@asynccontextmanager
+async def explaining(database: Database, verb: str) -> AsyncIterator[list[Explained]]:
+    """While the block runs, the statement `verb` is tried under EXPLAIN ANALYZE each time before it is executed."""
+    plans: list[Explained] = []
+    run = database.run
+
+    async def run_explained(name: str, /, **parameters: object) -> Sequence[Row[Any]]:
+        if name != verb:
+            return await run(name, **parameters)
+        explain = text(f"explain (analyze, buffers, format json) {source_of(name)}")
+        parameters["at"] = None
+        async with database.engine.connect() as connection:
+            [[plan]] = (await connection.execute(explain, parameters)).all()
+            await connection.rollback()
+        plans.append(Explained(json.loads(plan)[0]["Plan"]))
+        return await run(name, **parameters)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database, "run", run_explained)
+        yield plans
+
+
+def _walk(node: Node) -> Iterator[Node]:
+    yield node
+    for child in node.get("Plans", ()):
+        yield from _walk(child)
+
+
+def _own_buffers(node: Node) -> int:
+    """A node's count holds its children's; a CTE's is also in the count of whoever reads it first."""
+    if node["Node Type"] == "CTE Scan":
+        return 0
+    children = [child for child in node.get("Plans", ()) if not child.get("Subplan Name", "").startswith("CTE ")]
+    return _counted(node) - sum(map(_counted, children))
+
+
+def _counted(node: Node) -> int:
+    return int(node["Shared Hit Blocks"] + node["Shared Read Blocks"])

@@ -1,0 +1,58 @@
+"""One verb on one job, judged by the table of the lifecycle."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from dataqueue.clock import ManualClock
+from dataqueue.domain.job import Job, Lease, Reported
+from dataqueue.domain.lifecycle import TRANSITIONS, Verb, allows
+from dataqueue.errors import IllegalTransition
+from dataqueue.storage.port import Storage
+from tests.storage.given import FOR_NOW, LEASE, MAX_CRASHES, NAMESPACE, SECOND, claim, told
+
+ON_ONE_THAT_IS_THERE: Final = tuple(verb for verb in Verb if verb is not Verb.ENQUEUE)
+
+
+async def attempt(storage: Storage, clock: ManualClock, verb: Verb, job: Job, lease: Lease) -> None:
+    """Try `verb` on `job`: it makes one of the moves of the table from where the job is, or refuses."""
+    jobs = storage.jobs(NAMESPACE)
+    before = await told(storage, job.id)
+    if verb is Verb.RECLAIM:
+        clock.advance(LEASE + SECOND)
+    accepted = await _done(storage, verb, job, lease)
+    after = await jobs.get(job.id)
+    events = (await told(storage, job.id))[len(before) :]
+
+    assert accepted is allows(verb, job.status)
+    if accepted:
+        made = [
+            (move.to, [move.event] if move.event else []) for move in TRANSITIONS[verb] if job.status in move.sources
+        ]
+        assert (after.status, events) in made
+    else:
+        assert (after, events) == (job, [])
+
+
+async def _done(storage: Storage, verb: Verb, job: Job, lease: Lease) -> bool:
+    """Whether the storage says that it did it."""
+    jobs = storage.jobs(NAMESPACE)
+    match verb:
+        case Verb.CLAIM:
+            return [claimed.id for claimed in await claim(jobs, job.job_type)] == [job.id]
+        case Verb.COMPLETE:
+            return await jobs.complete([lease], outputs=[None]) == [Reported.OK]
+        case Verb.FAIL:
+            return await jobs.fail([lease], failures=[FOR_NOW]) == [Reported.OK]
+        case Verb.RELEASE:
+            return await jobs.release([lease]) == [Reported.OK]
+        case Verb.RECLAIM:
+            return await storage.upkeep.reclaim(limit=10, max_crashes=MAX_CRASHES) == 1
+        case Verb.CANCEL | Verb.RETRY:
+            try:
+                await (jobs.cancel if verb is Verb.CANCEL else jobs.retry)([job.id])
+            except IllegalTransition:
+                return False
+            return True
+        case Verb.ENQUEUE:
+            raise AssertionError("makes a job and moves none")

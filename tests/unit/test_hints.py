@@ -1,0 +1,31 @@
+"""A worker wakes for what concerns it."""
+
+from __future__ import annotations
+
+from unittest.mock import Mock
+
+import pytest
+
+from dataqueue.storage.port import Hint
+from workers.hints import HintListener
+
+
+@pytest.mark.parametrize(
+    ("hint", "heard"),
+    [
+        (Hint("ready", "default", ("mail", "other")), "ready"),
+        (Hint("ready", "default"), "ready"),
+        (Hint("ready", "default", ("other",)), ""),
+        (Hint("ready", "elsewhere", ("mail",)), ""),
+        (Hint("cancel", "default"), "cancel"),
+        (Hint("cancel", "elsewhere"), ""),
+        (Hint("ended", "default", ("mail",)), ""),
+    ],
+)
+def test_only_hints_that_concern_the_worker_are_passed_on(hint: Hint, heard: str) -> None:
+    told = Mock()
+    listener = HintListener(
+        notifier=Mock(), namespace="default", job_types=["mail"], ready=told.ready, cancel=told.cancel
+    )
+    listener.hear(hint)
+    assert [call[0] for call in told.mock_calls] == ([heard] if heard else [])

@@ -1,0 +1,47 @@
+"""The lines that `dataqueue dev` prints, and the addresses it serves."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+import pytest
+
+from workers.banner import banner
+from workers.serving import is_loopback, url_of
+
+
+def test_every_job_type_has_a_line_to_paste_with_a_payload_that_works() -> None:
+    text = banner(
+        "http://127.0.0.1:8000", job_types=["mail", "other"], payloads={"mail": {"text": "it's"}}, data="/data"
+    )
+    assert "ready" in text.splitlines()[1]
+    lines = [shlex.split(line) for line in text.splitlines() if line.startswith("  curl ") and "$(" not in line]
+    bodies = [json.loads(line[line.index("-d") + 1]) for line in lines]
+    assert bodies == [
+        {"job_type": "mail", "payload": {"text": "it's"}},
+        {"job_type": "other", "payload": {}},
+    ]
+    assert all("http://127.0.0.1:8000/v1/jobs" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("host", "is_ours_alone"),
+    [
+        ("127.0.0.1", True),
+        ("127.8.8.8", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("192.168.0.1", False),
+        ("example.org", False),
+        ("", False),
+    ],
+)
+def test_loopback_is_what_only_this_machine_reaches(host: str, is_ours_alone: bool) -> None:
+    assert is_loopback(host) is is_ours_alone
+
+
+def test_an_ipv6_address_stands_in_brackets() -> None:
+    assert (url_of("::1", 80), url_of("127.0.0.1", 80)) == ("http://[::1]:80", "http://127.0.0.1:80")

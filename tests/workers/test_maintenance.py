@@ -1,0 +1,199 @@
+"""What every worker does again and again, one step at a time, and what keeps doing it through errors."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from structlog.testing import capture_logs
+
+from dataqueue.clock import ManualClock
+from dataqueue.domain.job import JobStatus, NewJob
+from dataqueue.errors import StorageUnavailable
+from dataqueue.ids import new_id
+from dataqueue.settings import WorkerSettings
+from dataqueue.storage.port import Staged, Storage
+from workers.maintenance import (
+    LOOK_FOR_DUE,
+    LOOK_FOR_EXPIRED,
+    EventLogKeeper,
+    Reclaimer,
+    Stager,
+    keep_doing,
+    run_maintenance,
+)
+
+SECOND = timedelta(seconds=1)
+
+
+class Announcements:
+    """Counts what was announced."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    async def __call__(self) -> None:
+        self.count += 1
+
+
+async def given_jobs(storage: Storage, *, count: int = 1, delay: timedelta | None = None) -> list[NewJob]:
+    jobs = [NewJob(id=new_id(), job_type="mail", delay=delay) for _ in range(count)]
+    await storage.jobs("default").enqueue([jobs])
+    return jobs
+
+
+async def claimable(storage: Storage) -> int:
+    claimed = await storage.jobs("default").claim(["mail"], limit=100, worker_id="w", lease=30 * SECOND)
+    return len(claimed)
+
+
+async def test_a_due_job_is_staged_and_announced(storage: Storage, clock: ManualClock) -> None:
+    announced = Announcements()
+    stager = Stager(upkeep=storage.upkeep, announce=announced)
+    await given_jobs(storage, delay=10 * SECOND)
+    await stager.tick()
+    assert (await claimable(storage), announced.count) == (0, 0)
+    clock.advance(11 * SECOND)
+    await stager.tick()
+    assert (await claimable(storage), announced.count) == (1, 1)
+
+
+async def test_the_stager_sleeps_until_the_next_job_is_due(storage: Storage, clock: ManualClock) -> None:
+    stager = Stager(upkeep=storage.upkeep, announce=Announcements())
+    assert await stager.tick() == LOOK_FOR_DUE
+    await given_jobs(storage, delay=timedelta(seconds=1.5))
+    assert await stager.tick() == pytest.approx(1.5, abs=0.01)
+    await given_jobs(storage, delay=0.0001 * SECOND)
+    assert 0 < await stager.tick() <= 0.05
+
+
+async def test_the_stager_goes_on_at_once_while_its_batches_are_full(storage: Storage, clock: ManualClock) -> None:
+    stager = Stager(upkeep=storage.upkeep, announce=Announcements(), batch=2)
+    await given_jobs(storage, count=3, delay=SECOND)
+    clock.advance(2 * SECOND)
+    assert await stager.tick() == 0
+    assert await stager.tick() > 0
+    assert await claimable(storage) == 3
+
+
+async def test_the_job_of_a_silent_worker_is_taken_back_and_announced(storage: Storage, clock: ManualClock) -> None:
+    announced = Announcements()
+    reclaimer = Reclaimer(upkeep=storage.upkeep, announce=announced, max_crashes=3)
+    (job,) = await given_jobs(storage)
+    assert await claimable(storage) == 1
+    await reclaimer.tick()
+    assert announced.count == 0
+    clock.advance(31 * SECOND)
+    await reclaimer.tick()
+    read = await storage.jobs("default").get(job.id)
+    assert (read.status, read.crashes, announced.count) == (JobStatus.PENDING, 1, 1)
+
+
+async def test_a_job_that_crashes_too_often_fails(storage: Storage, clock: ManualClock) -> None:
+    reclaimer = Reclaimer(upkeep=storage.upkeep, announce=Announcements(), max_crashes=0)
+    (job,) = await given_jobs(storage)
+    await claimable(storage)
+    clock.advance(31 * SECOND)
+    await reclaimer.tick()
+    read = await storage.jobs("default").get(job.id)
+    assert (read.status, read.failure_reason) == (JobStatus.FAILED, "crashed")
+
+
+async def test_the_reclaimer_looks_every_second_or_so_and_at_once_while_its_batches_are_full(
+    storage: Storage, clock: ManualClock
+) -> None:
+    reclaimer = Reclaimer(upkeep=storage.upkeep, announce=Announcements(), max_crashes=3, batch=2)
+    assert 0.8 <= await reclaimer.tick() <= 1.2
+    await given_jobs(storage, count=3)
+    await claimable(storage)
+    clock.advance(31 * SECOND)
+    assert await reclaimer.tick() == 0
+    assert await reclaimer.tick() > 0
+
+
+async def test_room_for_events_is_made(storage: Storage) -> None:
+    assert await EventLogKeeper(upkeep=storage.upkeep).tick() > 1800
+
+
+def test_an_idle_worker_sends_at_most_two_statements_a_second() -> None:
+    assert 1 / LOOK_FOR_DUE + 1 / LOOK_FOR_EXPIRED + 1 / WorkerSettings().poll_seconds <= 2
+
+
+class Duty:
+    """Does what a test lists: raises an error, or answers; then stops the loop."""
+
+    def __init__(self, *acts: Exception | None, stop: asyncio.Event) -> None:
+        self._acts, self._stop = list(acts), stop
+
+    async def tick(self) -> float:
+        act = self._acts.pop(0)
+        if not self._acts:
+            self._stop.set()
+        if act is not None:
+            raise act
+        return 0
+
+
+async def test_an_outage_is_told_once_and_so_is_its_end() -> None:
+    stop = asyncio.Event()
+    gone = StorageUnavailable("gone")
+    with capture_logs() as logs:
+        await keep_doing(Duty(None, gone, gone, None, None, gone, None, stop=stop), stop)
+    assert [log["event"] for log in logs] == ["maintenance.failing", "maintenance.recovered"] * 2
+    assert logs[1]["failures"] == 2
+    assert not logs[0]["exc_info"]
+
+
+async def test_what_nobody_foresaw_is_told_with_its_traceback_and_ends_nothing() -> None:
+    stop = asyncio.Event()
+    with capture_logs() as logs:
+        await keep_doing(Duty(ZeroDivisionError("?"), None, stop=stop), stop)
+    assert logs[0]["exc_info"]
+
+
+async def test_all_duties_are_done_until_told_to_stop(live_storage: Storage) -> None:
+    (job,) = await given_jobs(live_storage, delay=0.05 * SECOND)
+    stop = asyncio.Event()
+    async with live_storage.notifier.listen() as hints:
+        heard = asyncio.ensure_future(anext(hints))
+        maintenance = asyncio.create_task(run_maintenance(live_storage, WorkerSettings(), stop))
+        async with asyncio.timeout(10):
+            hint = await heard
+        assert (hint.kind, hint.namespace) == ("ready", "default")
+        stop.set()
+        await maintenance
+    claimed = await live_storage.jobs("default").claim(["mail"], limit=1, worker_id="w", lease=30 * SECOND)
+    assert [one.id for one in claimed] == [job.id]
+
+
+async def test_any_number_of_workers_may_do_the_same(storage: Storage, clock: ManualClock) -> None:
+    await given_jobs(storage, count=20, delay=SECOND)
+    clock.advance(2 * SECOND)
+    counted = Counted(storage)
+    stagers = [Stager(upkeep=counted, announce=Announcements(), batch=7) for _ in range(8)]
+    await asyncio.gather(*(stager.tick() for stager in stagers))
+    while counted.last:
+        await stagers[0].tick()
+    assert counted.total == 20
+    assert await claimable(storage) == 20
+
+
+class Counted:
+    """An upkeep that counts what was staged."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._upkeep = storage.upkeep
+        self.total = self.last = 0
+
+    async def stage(self, *, limit: int, namespace: str | None = None) -> Staged:
+        staged = await self._upkeep.stage(limit=limit, namespace=namespace)
+        self.last = staged.count
+        self.total += staged.count
+        return staged
+
+    async def reclaim(self, *, limit: int, max_crashes: int, namespace: str | None = None) -> int:
+        raise NotImplementedError
+
+    async def prepare_event_log(self) -> None:
+        raise NotImplementedError

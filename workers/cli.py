@@ -1,0 +1,58 @@
+"""The command line: `dataqueue dev | serve | worker | migrate | keys`. Commands import what they run, when they run."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from workers import cli_dev, cli_keys, cli_migrate, cli_serve, cli_worker
+from workers.cli_errors import complain
+
+app = typer.Typer(
+    name="dataqueue",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Every option is also a variable DATAQUEUE_…; the storage is DATAQUEUE_URL (unset: an embedded PostgreSQL).",
+)
+app.command("dev", short_help="Run everything here: database, API, worker.")(cli_dev.dev)
+app.command("serve", short_help="Serve the HTTP API.")(cli_serve.serve)
+app.command("worker", short_help="Run jobs with your handlers.")(cli_worker.worker)
+app.command("migrate", short_help="Bring the storage's schema up to date.")(cli_migrate.migrate)
+app.add_typer(cli_keys.app, name="keys", short_help="Make API keys.")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"dataqueue {version('dataqueue')}")
+        raise typer.Exit
+
+
+@app.callback()
+def dataqueue(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """A job queue as a service: POST jobs over HTTP from any language, run them in workers.
+
+    Start with `dataqueue dev`: database, API, worker and example handlers in one command.
+    """
+
+
+def main() -> None:
+    """Run a command. What is wrong reaches the user as one sentence on stderr: exit code 2 for usage and settings."""
+    try:
+        app(prog_name="dataqueue")
+    except Exception as error:  # noqa: BLE001 - the edge: an error we know is a sentence, another a traceback
+        sys.exit(complain(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""Hears the hints that concern this worker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+import structlog
+
+from dataqueue.storage.port import Hint, Notifier
+from workers.backoff import Backoff
+
+log = structlog.get_logger(__name__)
+
+
+class HintListener:
+    """Passes on two things: that jobs we serve may be ready, and that a running one is to be cancelled."""
+
+    def __init__(
+        self,
+        *,
+        notifier: Notifier,
+        namespace: str,
+        job_types: Iterable[str],
+        ready: Callable[[], None],
+        cancel: Callable[[], None],
+    ) -> None:
+        self._notifier, self._namespace, self._job_types = notifier, namespace, frozenset(job_types)
+        self._ready, self._cancel = ready, cancel
+
+    async def run(self) -> None:
+        backoff = Backoff()
+        while True:
+            try:
+                async with self._notifier.listen() as hints:
+                    async for hint in hints:
+                        backoff.reset()
+                        self.hear(hint)
+            except Exception:
+                # Nobody depends on hints; the notifier sits out what it foresees.
+                log.exception("hints.failing")
+            await asyncio.sleep(backoff.next())
+
+    def hear(self, hint: Hint) -> None:
+        if hint.namespace != self._namespace:
+            return
+        if hint.kind == "cancel":
+            self._cancel()
+        elif hint.kind == "ready" and (not hint.names or not self._job_types.isdisjoint(hint.names)):
+            self._ready()

@@ -1,0 +1,136 @@
+"""What has to be done again and again, by whoever is there: in every worker, safe in any number of them.
+
+An idle worker sends at most two statements a second: staging 0.4, reclaiming 1, the claimer's poll 0.5. So a job
+that is scheduled a moment ahead, of which nobody tells us, is noticed up to 2.5 s late; one whose time was known
+at the last look is staged on time. The API process stages too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
+
+import structlog
+
+from dataqueue.errors import StorageUnavailable
+from dataqueue.settings import WorkerSettings
+from dataqueue.storage.port import Hint, Notifier, Storage, Upkeep
+
+log = structlog.get_logger(__name__)
+
+LOOK_FOR_DUE: Final = 2.5
+LOOK_FOR_EXPIRED: Final = 1.0
+LOOK_AT_EVENT_LOG: Final = 3600.0
+_BATCH: Final = 1000
+_SOONEST: Final = 0.02
+_JITTER: Final = 0.2
+_FIRST_RETRY, _LAST_RETRY = 0.1, 2.0  # short, for an expired lease is to be seen soon after an outage
+
+
+class Duty(Protocol):
+    """One thing to keep doing."""
+
+    async def tick(self) -> float:
+        """Do it once; the seconds until it is to be done again."""
+        ...
+
+
+class Stager:
+    """Makes claimable what has become due: scheduled jobs, retries, ended waits."""
+
+    def __init__(self, *, upkeep: Upkeep, announce: Callable[[], Awaitable[None]], batch: int = _BATCH) -> None:
+        self._upkeep, self._announce, self._batch = upkeep, announce, batch
+
+    async def tick(self) -> float:
+        staged = await self._upkeep.stage(limit=self._batch)
+        if staged.count:
+            await self._announce()
+        if staged.count >= self._batch:
+            return 0
+        return LOOK_FOR_DUE if staged.next_due_in is None else min(max(staged.next_due_in, _SOONEST), LOOK_FOR_DUE)
+
+
+class Reclaimer:
+    """Takes back the jobs whose worker has fallen silent."""
+
+    def __init__(
+        self, *, upkeep: Upkeep, announce: Callable[[], Awaitable[None]], max_crashes: int, batch: int = _BATCH
+    ) -> None:
+        self._upkeep, self._announce, self._max_crashes, self._batch = upkeep, announce, max_crashes, batch
+
+    async def tick(self) -> float:
+        reclaimed = await self._upkeep.reclaim(limit=self._batch, max_crashes=self._max_crashes)
+        if reclaimed:
+            log.info("jobs.reclaimed", count=reclaimed)
+            await self._announce()
+        return 0 if reclaimed >= self._batch else _jittered(LOOK_FOR_EXPIRED)
+
+
+class EventLogKeeper:
+    """Makes room for the events of the coming days."""
+
+    def __init__(self, *, upkeep: Upkeep) -> None:
+        self._upkeep = upkeep
+
+    async def tick(self) -> float:
+        await self._upkeep.prepare_event_log()
+        return _jittered(LOOK_AT_EVENT_LOG)
+
+
+async def run_maintenance(storage: Storage, settings: WorkerSettings, stop: asyncio.Event) -> None:
+    """Do all duties until told to stop. No error ends them."""
+    announce = _announcer(storage.notifier, settings.namespace)
+    duties: tuple[Duty, ...] = (
+        EventLogKeeper(upkeep=storage.upkeep),
+        Stager(upkeep=storage.upkeep, announce=announce),
+        Reclaimer(upkeep=storage.upkeep, announce=announce, max_crashes=settings.max_crashes),
+    )
+    async with asyncio.TaskGroup() as group:
+        for duty in duties:
+            group.create_task(keep_doing(duty, stop))
+
+
+async def keep_doing(duty: Duty, stop: asyncio.Event) -> None:
+    """Tick until told to stop; after an error sooner or later again, and one line in the log for each outage."""
+    name, failures = type(duty).__name__.lower(), 0
+    while not stop.is_set():
+        try:
+            pause = await duty.tick()
+        # The loop that drives a duty outlives whatever it meets.
+        except Exception as error:
+            failures += 1
+            pause = _retry_pause(failures)
+            if failures == 1:
+                # An outage is told in a line; what we did not foresee, with its traceback.
+                known = isinstance(error, StorageUnavailable)
+                log.warning("maintenance.failing", duty=name, error=str(error), exc_info=not known)
+        else:
+            if failures:
+                log.info("maintenance.recovered", duty=name, failures=failures)
+            failures = 0
+        await _sleep(pause, stop)
+
+
+def _announcer(notifier: Notifier, namespace: str) -> Callable[[], Awaitable[None]]:
+    async def announce() -> None:
+        await notifier.publish(Hint("ready", namespace))
+
+    return announce
+
+
+def _jittered(seconds: float) -> float:
+    return seconds * random.uniform(1 - _JITTER, 1 + _JITTER)
+
+
+def _retry_pause(failures: int) -> float:
+    return random.uniform(_FIRST_RETRY, min(_FIRST_RETRY * 2.0 ** min(failures, 10), _LAST_RETRY))
+
+
+async def _sleep(seconds: float, stop: asyncio.Event) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        pass

@@ -1,0 +1,133 @@
+"""A worker process: `python -m workers.process`, kept alive by a supervisor. Its settings are `DATAQUEUE_*`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import faulthandler
+import os
+import secrets
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final
+
+import uvloop
+
+from dataqueue.handlers import registry
+from dataqueue.settings import WorkerSettings
+from dataqueue.storage.opening import open_storage, storage_url
+from dataqueue.storage.port import Storage
+from workers.cli_errors import Refused, complain
+from workers.cli_settings import split
+from workers.discovery import load_handlers
+from workers.isolation import Isolation
+from workers.logs import configure_logging
+from workers.maintenance import run_maintenance
+from workers.shutdown import Shutdown, leave_by_exception
+from workers.supervisor import CANNOT_START
+from workers.tether import OPTION, Tether
+from workers.worker import Worker
+
+_SLACK: Final = 15.0
+_POOL: Final = 6
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run jobs until told to stop; `CANNOT_START` when what is wrong will be wrong again."""
+    options = _parse(arguments)
+    leave_by_exception()
+    faulthandler.enable()
+    try:
+        settings = WorkerSettings()
+        configure_logging()
+        shutdown = Shutdown(interrupting=True)
+        tether = (
+            Tether(options.tether, shutdown, last_resort=settings.drain_seconds + _SLACK)
+            if options.tether is not None
+            else None
+        )
+        modules = load_handlers(settings.import_list)
+        job_types = _served(split(options.job_types))
+        with storage_url(settings) as url, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            open_another = partial(open_storage, url, listen_url=_listen_url(settings), pool_size=_POOL)
+            runner.run(_work(settings, open_another, shutdown, tether, job_types=job_types, modules=modules))
+    except Exception as error:  # noqa: BLE001 - the edge: an error we know is a sentence, another a traceback
+        return complain(error)
+    return 0
+
+
+async def _work(
+    settings: WorkerSettings,
+    open_another: Callable[[], Storage],
+    shutdown: Shutdown,
+    tether: Tether | None,
+    *,
+    job_types: Sequence[str],
+    modules: Sequence[str],
+) -> None:
+    storage = open_another()
+    shutdown.attach()
+    # A second signal says nothing new here: an init system may send one to every process there is.
+    shutdown.on_signals(second_hurries=False)
+    worker = Worker(
+        settings,
+        storage,
+        registry,
+        worker_id=_worker_id(),
+        open_storage=open_another,
+        job_types=job_types,
+        isolate=Isolation(modules),
+    )
+    maintaining = asyncio.create_task(run_maintenance(storage, settings, shutdown.drain))
+    telling = asyncio.create_task(_tell_when_ready(worker, tether))
+    try:
+        await worker.run(shutdown.drain, shutdown.hurry)
+    finally:
+        telling.cancel()
+        shutdown.drain.set()
+        await maintaining
+        await storage.close()
+
+
+async def _tell_when_ready(worker: Worker, tether: Tether | None) -> None:
+    await worker.started.wait()
+    if tether is not None:
+        tether.ready({"job_types": worker.job_types})
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--job-types", metavar="TYPE,…", help="serve only these")
+    parser.add_argument(OPTION, type=int, metavar="FD", help="the supervisor's end of a socket pair")
+    return parser.parse_args(arguments)
+
+
+def _served(asked: Sequence[str]) -> tuple[str, ...]:
+    """The types to serve. Refused: there is no handler at all, or none for a type that was asked for."""
+    if not registry.job_types:
+        raise Refused(
+            "no handlers were found: name the module that holds them, as in `dataqueue worker --import pkg.handlers`",
+            code=CANNOT_START,
+        )
+    missing = [name for name in asked if name not in registry.job_types]
+    if missing:
+        raise Refused(
+            f"--job-types: no handler for {', '.join(missing)}; there are handlers for {', '.join(registry.job_types)}",
+            code=CANNOT_START,
+        )
+    return tuple(asked) or registry.job_types
+
+
+def _listen_url(settings: WorkerSettings) -> str | None:
+    return None if settings.listen_url is None else settings.listen_url.get_secret_value()
+
+
+def _worker_id() -> str:
+    """Unique, and telling to whoever reads `locked_by`."""
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

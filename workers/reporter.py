@@ -1,0 +1,94 @@
+"""From what an attempt ended in to the write that keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from dataqueue.domain.job import Failure, Json, Lease, Reported
+from dataqueue.outcome import Completed, Crashed, Failed, Gone, Outcome, Released
+from dataqueue.storage.port import JobStore
+from workers.delivery import Delivery
+from workers.leases import Held, LeaseTable
+
+_REFUSED: Final = Failure("the storage refused the output", type="StorageRefused")
+
+
+class Reporter:
+    """One delivery for each verb. `ended` is told after each write, `given_back` what was released."""
+
+    def __init__(
+        self,
+        *,
+        jobs: JobStore,
+        table: LeaseTable,
+        ended: Callable[[], None],
+        given_back: Callable[[list[Held]], None],
+    ) -> None:
+        async def abandon(leases: Sequence[Lease], _: Sequence[None]) -> list[Reported]:
+            await jobs.abandon(leases)
+            return [Reported.OK] * len(leases)
+
+        def forget(held: Held) -> None:
+            table.drop([held])
+
+        self._table = table
+        self.completing: Delivery[Json | None] = Delivery(
+            "complete",
+            write=lambda leases, outputs: jobs.complete(leases, outputs=outputs),
+            table=table,
+            refused=lambda held: self.report(held, Failed(_REFUSED)),
+            written=lambda _: ended(),
+        )
+        self.failing: Delivery[Failure] = Delivery(
+            "fail",
+            write=lambda leases, failures: jobs.fail(leases, failures=failures),
+            table=table,
+            refused=forget,
+            written=lambda _: ended(),
+        )
+        self.releasing: Delivery[None] = Delivery(
+            "release",
+            write=lambda leases, _: jobs.release(leases),
+            table=table,
+            refused=forget,
+            written=given_back,
+        )
+        self.abandoning: Delivery[None] = Delivery(
+            "abandon", write=abandon, table=table, refused=forget, written=lambda _: None
+        )
+        self._all: Final = (self.completing, self.failing, self.releasing, self.abandoning)
+
+    @property
+    def waiting(self) -> int:
+        """How much waits to be written, in jobs; a large output counts as several."""
+        return sum(delivery.waiting for delivery in self._all)
+
+    @property
+    def lost(self) -> int:
+        """Outcomes that came too late: somebody else has, or had, the job."""
+        return sum(delivery.lost for delivery in self._all)
+
+    @property
+    def dropped(self) -> int:
+        """Outcomes that could not be written before their lease ended."""
+        return sum(delivery.dropped for delivery in self._all)
+
+    def report(self, held: Held, outcome: Outcome) -> None:
+        """Hand in an outcome; returns at once."""
+        match outcome:
+            case Completed(output):
+                self.completing.add(held, output, size=0 if output is None else len(output))
+            case Failed(failure):
+                self.failing.add(held, failure, size=len(failure.message))
+            case Released():
+                self.releasing.add(held, None)
+            case Crashed():
+                self.abandoning.add(held, None)
+            case Gone():
+                self._table.drop([held])
+
+    async def settle(self) -> None:
+        """Wait until everything handed in has been written or given up."""
+        for delivery in self._all:
+            await delivery.settle()

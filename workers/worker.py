@@ -1,0 +1,215 @@
+"""A worker: one process that claims jobs, runs them and reports what became of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Coroutine
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final
+
+import structlog
+
+from dataqueue.announcing import Announcer
+from dataqueue.domain.job import ClaimedJob
+from dataqueue.handlers import HandlerRegistry
+from dataqueue.outcome import Outcome
+from dataqueue.settings import WorkerSettings
+from dataqueue.storage.port import Storage
+from workers.aside import Aside
+from workers.claimer import Claimer
+from workers.executor import Executor
+from workers.heartbeat import Heartbeat, Watch
+from workers.hints import HintListener
+from workers.leases import Held, LeaseTable
+from workers.reporter import Reporter
+
+log = structlog.get_logger(__name__)
+
+_LARGEST_CLAIM: Final = 1000
+_LEAST_BACKLOG: Final = 1000
+_ANY: Final = "*"
+_LAST_WORDS: Final = 2.0
+"""How long a handler that was told to stop may take when the worker is stopping."""
+_LAST_WORDS_IN_HURRY: Final = 0.2
+_LAST_WRITES: Final = 5.0
+
+
+class Worker:
+    """Composes the duties of one process. `run` returns when it has been stopped and everything is settled.
+
+    `open_storage` makes the storage of the heartbeat's thread; `isolate` runs a job that has crashed before.
+    """
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        storage: Storage,
+        registry: HandlerRegistry,
+        *,
+        worker_id: str,
+        open_storage: Callable[[], Storage],
+        job_types: Collection[str] | None = None,
+        isolate: Callable[[ClaimedJob], Awaitable[Outcome]] | None = None,
+    ) -> None:
+        self._settings, self._registry, self._worker_id = settings, registry, worker_id
+        self.job_types: Final = _served(registry, job_types)
+        self.started = asyncio.Event()
+        self._hurried, self._fault = asyncio.Event(), asyncio.Event()
+        self._backlog = max(_LEAST_BACKLOG, 2 * settings.concurrency)
+        jobs = storage.jobs(settings.namespace)
+        self._announce_ended = Announcer(storage.notifier, kind="ended", namespace=settings.namespace)
+        self._announce_ready = Announcer(storage.notifier, kind="ready", namespace=settings.namespace)
+        self._table = LeaseTable(lease=settings.lease_seconds)
+        self.reporter = Reporter(jobs=jobs, table=self._table, ended=self._ended, given_back=self._given_back)
+        self.claimer = Claimer(
+            jobs=jobs,
+            table=self._table,
+            job_types=self.job_types,
+            worker_id=worker_id,
+            concurrency=settings.concurrency,
+            poll=settings.poll_seconds,
+            room=self._room,
+            start=self._start,
+        )
+        self.executor = Executor(
+            handlers=registry,
+            table=self._table,
+            concurrency=settings.concurrency,
+            report=self.reporter.report,
+            freed=self.claimer.freed,
+            isolate=isolate,
+        )
+        self._aside = Aside(name="heartbeat", open_storage=open_storage, loops=self._loops_aside, died=self._aside_died)
+
+    async def run(self, stop: asyncio.Event, hurry: asyncio.Event | None = None) -> None:
+        """Work until `stop`; then finish what runs within the drain time, and give the rest back.
+
+        `hurry` gives everything back at once. What a start-up hook raises is raised here, before any job is
+        taken.
+        """
+        if hurry is not None:
+            self._hurried = hurry
+        self._loop = asyncio.get_running_loop()
+        await self._registry.start_up()
+        self._aside.start()
+        claiming = self._loop.create_task(self.claimer.run())
+        log.info("worker.started", worker_id=self._worker_id, job_types=self.job_types)
+        self.started.set()
+        try:
+            await _first_of(claiming, stop.wait(), self._hurried.wait(), self._fault.wait())
+        except asyncio.CancelledError:
+            self._hurried.set()
+            raise
+        finally:
+            await self._wind_up(claiming)
+        if self._fault.is_set():
+            raise RuntimeError("the thread that keeps the leases died")
+        if claiming.done() and not claiming.cancelled():
+            claiming.result()
+
+    @property
+    def left_behind(self) -> int:
+        """Handlers that run although they were told to stop: after `run`, what may keep the loop from closing."""
+        return self._settings.concurrency - self.executor.free
+
+    async def _wind_up(self, claiming: asyncio.Task[None]) -> None:
+        """Heartbeats go on until the last outcome is written."""
+        log.info("worker.stopping", worker_id=self._worker_id, running=self.executor.unsettled)
+        self.claimer.stop()
+        await _first_of(
+            self._drained(claiming),
+            self._hurried.wait(),
+            self._fault.wait(),
+            within=self._settings.drain_seconds,
+        )
+        given_back = self.executor.unsettled
+        self.executor.interrupt_all()
+        hurried = self._hurried.is_set()
+        await _first_of(self.executor.idle(), within=_LAST_WORDS_IN_HURRY if hurried else _LAST_WORDS)
+        self.executor.settle_all()
+        await _first_of(self._settled(), within=_LAST_WRITES)
+        claiming.cancel()
+        await _first_of(claiming, within=_LAST_WORDS)
+        await self._aside.stop()
+        self.executor.close()
+        await self._shut_down()
+        log.info("worker.stopped", worker_id=self._worker_id, given_back=given_back, left_behind=self.left_behind)
+
+    async def _drained(self, claiming: asyncio.Task[None]) -> None:
+        await asyncio.wait({claiming})
+        await self.executor.idle()
+        await self.reporter.settle()
+
+    async def _settled(self) -> None:
+        await self.reporter.settle()
+        await self._announce_ended.settle()
+        await self._announce_ready.settle()
+
+    async def _shut_down(self) -> None:
+        try:
+            await self._registry.shut_down()
+        except ExceptionGroup:
+            log.exception("worker.shutdown_hooks_failed")
+
+    def _room(self) -> int:
+        return min(self.executor.free, self._backlog - self.reporter.waiting, _LARGEST_CLAIM)
+
+    def _start(self, claimed: list[Held]) -> None:
+        if self.claimer.stopped:
+            self.executor.give_back(claimed)
+        else:
+            self.executor.start(claimed)
+
+    def _ended(self) -> None:
+        self._announce_ended({_ANY})
+        self.claimer.freed()
+
+    def _given_back(self, held: list[Held]) -> None:
+        self._announce_ready({one.job.job_type for one in held})
+        self._ended()
+
+    def _loops_aside(self, storage: Storage) -> list[Coroutine[Any, Any, None]]:
+        told = partial(self._tell_loop, self.executor.interrupt)
+        heartbeat = Heartbeat(
+            jobs=storage.jobs(self._settings.namespace),
+            table=self._table,
+            told=told,
+            cancelled=partial(self._tell_loop, self._ended),
+        )
+        hints = HintListener(
+            notifier=storage.notifier,
+            namespace=self._settings.namespace,
+            job_types=self.job_types,
+            ready=partial(self._tell_loop, self.claimer.hint),
+            cancel=heartbeat.beat_soon,
+        )
+        return [heartbeat.run(), Watch(table=self._table, told=told).run(), hints.run()]
+
+    def _tell_loop(self, what: Callable[..., None], *args: Any) -> None:
+        # A loop that is closed has no handlers left to tell.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(what, *args)
+
+    def _aside_died(self) -> None:
+        self._tell_loop(self._fault.set)
+
+
+def _served(registry: HandlerRegistry, only: Collection[str] | None) -> tuple[str, ...]:
+    served = tuple(name for name in registry.job_types if only is None or name in only)
+    if missing := set(only or ()).difference(served):
+        log.warning("worker.no_handler", job_types=sorted(missing))
+    if not served:
+        log.warning("worker.serves_nothing")
+    return served
+
+
+async def _first_of(*things: Awaitable[Any], within: float | None = None) -> None:
+    """Wait until one of them is done, or the time is up. What they raised stays with the tasks among them."""
+    tasks = [asyncio.ensure_future(thing) for thing in things]
+    try:
+        await asyncio.wait(tasks, timeout=within, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task, thing in zip(tasks, things, strict=True):
+            if task is not thing:
+                task.cancel()
