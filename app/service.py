@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Literal
+from typing import Final, Literal
 
 from app.auth import Authenticator, is_loopback
-from app.staging import Stager
 from app.watching import Watcher
 from dataqueue.announcing import Announcer
 from dataqueue.enqueuing import Enqueuer
 from dataqueue.settings import Settings
+from dataqueue.staging import Stager
 from dataqueue.storage.port import Hint, Storage
 
+_LOOK_FOR_DUE: Final = 5.0
 Kind = Literal["ready", "cancel", "ended"]
 
 
@@ -23,7 +24,7 @@ class Service:
         self.settings, self.storage = settings, storage
         self.auth = Authenticator(storage.keys, open_access=settings.open_access, loopback=is_loopback(settings.host))
         self.watcher = Watcher(storage)
-        self.stager = Stager(storage.upkeep, announce=self._announce_staged)
+        self.stager = Stager(storage.upkeep, announce=self._announce_staged, longest_sleep=_LOOK_FOR_DUE)
         self.stopping = False
         self._enqueuers: dict[str, Enqueuer] = {}
         self._announcers: dict[tuple[Kind, str], Announcer] = {}

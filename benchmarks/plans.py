@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from dataqueue.storage.postgres.statements import source_of
 
 _CTE: Final = "CTE "
+_LONGEST: Final = 100
 
 
 class Explained(NamedTuple):
@@ -51,6 +52,13 @@ def _walk(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from _walk(child)
 
 
+def _condition(node: dict[str, Any]) -> str:
+    if "Index Cond" not in node:
+        return ""
+    condition = str(node["Index Cond"]).removeprefix("(").removesuffix(")")
+    return f"  {condition if len(condition) <= _LONGEST else condition[:_LONGEST] + ' …'}"
+
+
 def _lines(node: dict[str, Any], *, depth: int) -> Iterator[str]:
     """A line a node that touched buffers: what it did, on what, rows, buffers with those of the nodes beneath."""
     if name := node.get("Subplan Name"):
@@ -60,8 +68,7 @@ def _lines(node: dict[str, Any], *, depth: int) -> Iterator[str]:
         on = node.get("Index Name") or node.get("CTE Name") or node.get("Relation Name") or ""
         rows = int(node["Actual Rows"] * node["Actual Loops"])
         label = f"{name}: " if name else ""
-        condition = f"  [{node['Index Cond']}]" if "Index Cond" in node else ""
-        yield f"{'  ' * depth}{label}{what} {on}  rows={rows} buffers={_buffers(node)}{condition}"
+        yield f"{'  ' * depth}{label}{what} {on}  rows={rows} buffers={_buffers(node)}{_condition(node)}"
         depth += 1
     for child in node.get("Plans", ()):
         yield from _lines(child, depth=depth)

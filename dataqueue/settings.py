@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class Settings(BaseSettings):
     """What every process of a deployment has in common. Each field is the variable `DATAQUEUE_<NAME>`."""
 
-    model_config = SettingsConfigDict(env_prefix="DATAQUEUE_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="DATAQUEUE_", extra="ignore", frozen=True, env_ignore_empty=True)
 
     url: SecretStr | None = Field(None, description="Storage, postgresql://…; unset: the embedded PostgreSQL.")
     listen_url: SecretStr | None = Field(

@@ -16,7 +16,7 @@ class Email(BaseModel):
 
     to: str = Field(pattern=r"^[^@\s]+@[^@\s]+$")
     subject: str = Field(max_length=200)
-    body: str
+    body: str = ""
 
 
 @handler("send_email")

@@ -1,14 +1,15 @@
 """What has to be done again and again, by whoever is there: in every worker, safe in any number of them.
 
 An idle worker sends at most two statements a second: staging 0.4, reclaiming 1, the claimer's poll 0.5. So a job
-that is scheduled a moment ahead, of which nobody tells us, is noticed up to 2.5 s late; one whose time was known
-at the last look is staged on time. The API process stages too.
+that another process scheduled a moment ahead is noticed up to 2.5 s late; a retry of our own is staged on time. The
+API process stages too.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
@@ -16,6 +17,7 @@ import structlog
 
 from dataqueue.errors import StorageUnavailable
 from dataqueue.settings import WorkerSettings
+from dataqueue.staging import Stager
 from dataqueue.storage.port import Hint, Notifier, Storage, Upkeep
 
 log = structlog.get_logger(__name__)
@@ -24,7 +26,7 @@ LOOK_FOR_DUE: Final = 2.5
 LOOK_FOR_EXPIRED: Final = 1.0
 LOOK_AT_EVENT_LOG: Final = 3600.0
 _BATCH: Final = 1000
-_SOONEST: Final = 0.02
+_REST: Final = 20  # times as long as the last pass took: at most a twentieth of a core, decision 8
 _JITTER: Final = 0.2
 _FIRST_RETRY, _LAST_RETRY = 0.1, 2.0  # short, for an expired lease is to be seen soon after an outage
 
@@ -37,21 +39,6 @@ class Duty(Protocol):
         ...
 
 
-class Stager:
-    """Makes claimable what has become due: scheduled jobs, retries, ended waits."""
-
-    def __init__(self, *, upkeep: Upkeep, announce: Callable[[], Awaitable[None]], batch: int = _BATCH) -> None:
-        self._upkeep, self._announce, self._batch = upkeep, announce, batch
-
-    async def tick(self) -> float:
-        staged = await self._upkeep.stage(limit=self._batch)
-        if staged.count:
-            await self._announce()
-        if staged.count >= self._batch:
-            return 0
-        return LOOK_FOR_DUE if staged.next_due_in is None else min(max(staged.next_due_in, _SOONEST), LOOK_FOR_DUE)
-
-
 class Reclaimer:
     """Takes back the jobs whose worker has fallen silent."""
 
@@ -61,11 +48,14 @@ class Reclaimer:
         self._upkeep, self._announce, self._max_crashes, self._batch = upkeep, announce, max_crashes, batch
 
     async def tick(self) -> float:
+        began = time.monotonic()
         reclaimed = await self._upkeep.reclaim(limit=self._batch, max_crashes=self._max_crashes)
         if reclaimed:
             log.info("jobs.reclaimed", count=reclaimed)
             await self._announce()
-        return 0 if reclaimed >= self._batch else _jittered(LOOK_FOR_EXPIRED)
+        if reclaimed >= self._batch:
+            return 0
+        return _jittered(max(LOOK_FOR_EXPIRED, _REST * (time.monotonic() - began)))
 
 
 class EventLogKeeper:
@@ -79,17 +69,25 @@ class EventLogKeeper:
         return _jittered(LOOK_AT_EVENT_LOG)
 
 
-async def run_maintenance(storage: Storage, settings: WorkerSettings, stop: asyncio.Event) -> None:
-    """Do all duties until told to stop. No error ends them."""
-    announce = _announcer(storage.notifier, settings.namespace)
-    duties: tuple[Duty, ...] = (
-        EventLogKeeper(upkeep=storage.upkeep),
-        Stager(upkeep=storage.upkeep, announce=announce),
-        Reclaimer(upkeep=storage.upkeep, announce=announce, max_crashes=settings.max_crashes),
-    )
-    async with asyncio.TaskGroup() as group:
-        for duty in duties:
-            group.create_task(keep_doing(duty, stop))
+class Maintenance:
+    """All duties of one worker process. No error ends them."""
+
+    def __init__(self, storage: Storage, settings: WorkerSettings) -> None:
+        announce = _announcer(storage.notifier, settings.namespace)
+        self.stager = Stager(storage.upkeep, announce=announce, longest_sleep=LOOK_FOR_DUE)
+        self._duties: tuple[Duty, ...] = (
+            EventLogKeeper(upkeep=storage.upkeep),
+            Reclaimer(upkeep=storage.upkeep, announce=announce, max_crashes=settings.max_crashes),
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until told to stop."""
+        async with asyncio.TaskGroup() as group:
+            staging = group.create_task(self.stager.run())
+            for duty in self._duties:
+                group.create_task(keep_doing(duty, stop))
+            await stop.wait()
+            staging.cancel()
 
 
 async def keep_doing(duty: Duty, stop: asyncio.Event) -> None:

@@ -24,7 +24,7 @@ from workers.cli_settings import split
 from workers.discovery import load_handlers
 from workers.isolation import Isolation
 from workers.logs import configure_logging
-from workers.maintenance import run_maintenance
+from workers.maintenance import Maintenance
 from workers.shutdown import Shutdown, leave_by_exception
 from workers.supervisor import CANNOT_START
 from workers.tether import OPTION, Tether
@@ -71,6 +71,7 @@ async def _work(
     shutdown.attach()
     # A second signal says nothing new here: an init system may send one to every process there is.
     shutdown.on_signals(second_hurries=False)
+    maintenance = Maintenance(storage, settings)
     worker = Worker(
         settings,
         storage,
@@ -79,8 +80,9 @@ async def _work(
         open_storage=open_another,
         job_types=job_types,
         isolate=Isolation(modules),
+        expect=maintenance.stager.expect,
     )
-    maintaining = asyncio.create_task(run_maintenance(storage, settings, shutdown.drain))
+    maintaining = asyncio.create_task(maintenance.run(shutdown.drain))
     telling = asyncio.create_task(_tell_when_ready(worker, tether))
     try:
         await worker.run(shutdown.drain, shutdown.hurry)

@@ -15,7 +15,10 @@ _REFUSED: Final = Failure("the storage refused the output", type="StorageRefused
 
 
 class Reporter:
-    """One delivery for each verb. `ended` is told after each write, `given_back` what was released."""
+    """One delivery for each verb. `ended` is told after each write, `given_back` what was released.
+
+    `expect` is told in how many seconds a retry is to be made ready.
+    """
 
     def __init__(
         self,
@@ -24,6 +27,7 @@ class Reporter:
         table: LeaseTable,
         ended: Callable[[], None],
         given_back: Callable[[list[Held]], None],
+        expect: Callable[[float], None] = lambda _: None,
     ) -> None:
         async def abandon(leases: Sequence[Lease], _: Sequence[None]) -> list[Reported]:
             await jobs.abandon(leases)
@@ -32,7 +36,7 @@ class Reporter:
         def forget(held: Held) -> None:
             table.drop([held])
 
-        self._table = table
+        self._table, self._expect = table, expect
         self.completing: Delivery[Json | None] = Delivery(
             "complete",
             write=lambda leases, outputs: jobs.complete(leases, outputs=outputs),
@@ -81,6 +85,8 @@ class Reporter:
                 self.completing.add(held, output, size=0 if output is None else len(output))
             case Failed(failure):
                 self.failing.add(held, failure, size=len(failure.message))
+                if failure.retry_after is not None:
+                    self._expect(failure.retry_after.total_seconds())
             case Released():
                 self.releasing.add(held, None)
             case Crashed():

@@ -38,7 +38,8 @@ _LAST_WRITES: Final = 5.0
 class Worker:
     """Composes the duties of one process. `run` returns when it has been stopped and everything is settled.
 
-    `open_storage` makes the storage of the heartbeat's thread; `isolate` runs a job that has crashed before.
+    `open_storage` makes the storage of the heartbeat's thread; `isolate` runs a job that has crashed before;
+    `expect` is told in how many seconds a retry will be due.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Worker:
         open_storage: Callable[[], Storage],
         job_types: Collection[str] | None = None,
         isolate: Callable[[ClaimedJob], Awaitable[Outcome]] | None = None,
+        expect: Callable[[float], None] = lambda _: None,
     ) -> None:
         self._settings, self._registry, self._worker_id = settings, registry, worker_id
         self.job_types: Final = _served(registry, job_types)
@@ -61,7 +63,9 @@ class Worker:
         self._announce_ended = Announcer(storage.notifier, kind="ended", namespace=settings.namespace)
         self._announce_ready = Announcer(storage.notifier, kind="ready", namespace=settings.namespace)
         self._table = LeaseTable(lease=settings.lease_seconds)
-        self.reporter = Reporter(jobs=jobs, table=self._table, ended=self._ended, given_back=self._given_back)
+        self.reporter = Reporter(
+            jobs=jobs, table=self._table, ended=self._ended, given_back=self._given_back, expect=expect
+        )
         self.claimer = Claimer(
             jobs=jobs,
             table=self._table,

@@ -87,9 +87,7 @@ async def _measured(connection: AsyncConnection) -> Measured:
         )
 
     async def complete() -> Explained:
-        return await explained(
-            connection, "jobs/complete", **await _leases(connection), outputs=[None] * _BATCH, at=None
-        )
+        return await explained(connection, "jobs/complete", **await _leases(connection), outputs=[None] * _BATCH)
 
     async def fail(delay: float | None) -> Explained:
         failures = {
@@ -98,7 +96,7 @@ async def _measured(connection: AsyncConnection) -> Measured:
             "reasons": ["handler_error"] * _BATCH,
             "delays": [delay] * _BATCH,
         }
-        return await explained(connection, "jobs/fail", **await _leases(connection), **failures, at=None)
+        return await explained(connection, "jobs/fail", **await _leases(connection), **failures)
 
     found = {"claim": await _repeated(claim), "complete": await _repeated(complete)}
     await _repeated(claim)
@@ -115,7 +113,12 @@ async def _repeated(execute: Callable[[], Awaitable[Explained]]) -> tuple[float,
 
 async def _leases(connection: AsyncConnection) -> dict[str, Any]:
     rows = (await connection.execute(_HELD, {"limit": _BATCH})).all()
-    return {"ids": [row.id for row in rows], "invocations": [row.invocation for row in rows]}
+    return {
+        "namespace_id": 1,
+        "ids": [row.id for row in rows],
+        "invocations": [row.invocation for row in rows],
+        "at": None,
+    }
 
 
 def _shown(measured: Measured) -> str:

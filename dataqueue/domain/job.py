@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, NewType
 from uuid import UUID
@@ -16,6 +16,9 @@ Json = NewType("Json", str)
 
 EMPTY_OBJECT: Final = Json("{}")
 NULL: Final = Json("null")
+EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(2201, 1, 1, tzinfo=UTC)
+"""Instants a job may be asked to run at: what every backend and client keeps as an instant."""
 
 
 class JobStatus(StrEnum):
@@ -66,6 +69,10 @@ class NewJob:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     dead_letter_job_type: str | None = None
     id_is_callers: bool = False
+
+    def __post_init__(self) -> None:
+        if self.run_at is not None and not EARLIEST <= self.run_at < LATEST:
+            raise ValueError(f"run_at must lie between the years {EARLIEST.year} and {LATEST.year - 1}")
 
     @property
     def is_keyed(self) -> bool:

@@ -26,15 +26,16 @@ class Mortal:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # Nobody needs what it would take its time to write down.
+        kill_server(self._home)
         self._shares.close()
 
     def start(self) -> None:
         """Start it, and wait until it has recovered."""
         self._server = self._shares.enter_context(open_embedded(self._home))
 
-    @property
-    def url(self) -> str:
-        return self._server.url
+    def url_for(self, database: str) -> str:
+        return self._server.url_for(database)
 
     @contextmanager
     def gone(self) -> Iterator[None]:

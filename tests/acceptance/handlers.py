@@ -15,12 +15,19 @@ from tests.acceptance.notes import note
 
 _POLL: Final = 0.02
 
+
+def _endless() -> list[Any]:
+    ring: list[Any] = []
+    ring.append(ring)
+    return ring
+
+
 NOT_JSON: Final[dict[str, Callable[[], Any]]] = {
     "object": object,
     "not a number": lambda: {"ratio": float("nan")},
     "lone surrogate": lambda: "\ud800",
     "NUL": lambda: {"text": "a\0b"},
-    "endless": lambda: _endless(),
+    "endless": _endless,
 }
 """What cannot be kept as a job's output."""
 
@@ -98,9 +105,3 @@ def kills_itself(payload: Any, ctx: JobContext) -> None:
 @handler("buried")
 async def buried(payload: dict[str, Any]) -> Any:
     return payload["original_job"]["id"]
-
-
-def _endless() -> list[Any]:
-    ring: list[Any] = []
-    ring.append(ring)
-    return ring

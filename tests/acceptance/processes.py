@@ -10,11 +10,11 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Final, Self, TypeVar
+from typing import Any, ClassVar, Final, Literal, Self, TypeVar
 from uuid import uuid4
 from weakref import WeakSet
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 T = TypeVar("T")
 
@@ -25,12 +25,14 @@ _POLL: Final = 0.02
 _LONGEST_LINE: Final = 600
 
 
-def until(condition: Callable[[], T], what: str, *, within: float = 30) -> T:
+def until(
+    condition: Callable[[], T | Literal[False] | None], what: str, *, within: float = 30, every: float = _POLL
+) -> T:
     """Wait for a condition; what it says when it holds."""
     deadline = time.monotonic() + within
     while not (answer := condition()):
         assert time.monotonic() < deadline, f"after {within:g} s still not: {what}"
-        time.sleep(_POLL)
+        time.sleep(every)
     return answer
 
 
@@ -83,11 +85,12 @@ class Process:
 
     def until_logged(self, event: str, *, count: int = 1, **fields: object) -> dict[str, Any]:
         """Wait for such lines in its log; the last of them."""
-        found = until(
-            lambda: self.has_ended or (len(lines := self.logged(event, **fields)) >= count and lines), f"logged {event}"
-        )
-        assert isinstance(found, list), f"it ended without: {event}\n{self.said}"
-        return dict(found[-1])
+
+        def found() -> list[dict[str, Any]] | None:
+            assert not self.has_ended, f"it ended without: {event}"
+            return lines if len(lines := self.logged(event, **fields)) >= count else None
+
+        return until(found, f"a log with: {event}")[-1]
 
     @property
     def has_ended(self) -> bool:

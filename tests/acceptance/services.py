@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -35,9 +36,11 @@ class Worker(Process):
     @property
     def child(self) -> int:
         """The process that runs jobs."""
-        return until(
-            lambda: next((one.pid for one in self.family() if "workers.process" in one.cmdline()), 0), "a child"
-        )
+
+        def found() -> int | None:
+            return next((one.pid for one in self.family() if "workers.process" in one.cmdline()), None)
+
+        return until(found, "a process that runs jobs")
 
 
 class Api(Process):
@@ -83,8 +86,12 @@ class Api(Process):
 
     def events(self, job_id: str) -> list[str]:
         """The names of what happened to a job, `job:` left out."""
+        return [name for name, _ in self.history(job_id)]
+
+    def history(self, job_id: str) -> list[tuple[str, datetime]]:
+        """What happened to a job, and when."""
         page = self.http.get(f"/v1/jobs/{job_id}/events").raise_for_status().json()
-        return [event["event"].removeprefix("job:") for event in page["data"]]
+        return [(one["event"].removeprefix("job:"), datetime.fromisoformat(one["at"])) for one in page["data"]]
 
     def _if_ended(self, job_id: str) -> dict[str, Any] | None:
         answer = self.http.get(f"/v1/jobs/{job_id}", params={"wait": "5s"})

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -114,11 +116,13 @@ def a_free_port() -> int:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
-    # The account that PostgreSQL runs as under root has to pass through.
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        folder.chmod(0o755)
-    return tmp_path / "home"
+def home() -> Iterator[Path]:
+    # Not below pytest's own folder: under root PostgreSQL runs as another account, which has to pass through, and
+    # any other pytest that starts meanwhile closes that folder again.
+    folder = Path(tempfile.mkdtemp(prefix="dqdev-"))
+    folder.chmod(0o755)
+    yield folder / "home"
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

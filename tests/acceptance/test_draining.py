@@ -54,15 +54,6 @@ def test_a_worker_finishes_what_it_can_gives_back_the_rest_and_leaves_with_0(
     assert (api.job(late)["status"], api.events(late)) == ("pending", ["added"])
 
 
-def test_a_worker_with_nothing_to_do_leaves_at_once(database: str, notes: Notes) -> None:
-    with Worker(database, notes) as worker:
-        worker.until_ready()
-        asked_at = time.monotonic()
-        assert worker.stop() == 0
-        assert time.monotonic() - asked_at < 3
-        assert not worker.family()
-
-
 def test_an_api_under_load_loses_no_job_that_it_has_acknowledged(database: str, place: Path) -> None:
     numbers, acknowledged = count(), list[str]()
     # The API is inside: should this fail, its end is what ends the callers.
@@ -88,7 +79,7 @@ def test_an_api_under_load_loses_no_job_that_it_has_acknowledged(database: str, 
 
 def load(url: str, numbers: count[int], acknowledged: list[str]) -> list[int]:
     """Enqueue one after the other until nobody listens any more; the statuses that were no 201."""
-    others = []
+    others: list[int] = []
     with httpx.Client(timeout=30) as client:
         while True:
             try:

@@ -60,20 +60,17 @@ def test_a_cancel_reaches_a_running_handler_within_two_seconds(
     assert api.events(job_id) == ["added", "processing", "cancelled"]
 
 
-@pytest.mark.parametrize("job_type", ["waits", "waits_in_thread"])
-def test_a_handler_that_takes_too_long_is_stopped_and_the_attempt_counts(
-    api: Api, notes: Notes, never: str, job_type: str
-) -> None:
-    job_id = api.enqueue(
-        job_type, {"file": never}, timeout_ms=300, max_attempts=2, retry_delay=0.1, retry_backoff=False
-    )
-    job = api.ended(job_id, status="failed")
-    assert (job["failure_reason"], job["attempts"], job["crashes"]) == ("timeout", 2, 0)
-    assert [error["message"] for error in job["error_history"]] == ["timed out after 300 ms"] * 2
-    assert api.events(job_id) == ["added", "processing", "failed", "processing", "failed"]
-    notes.until(job_id, "cancelled", count=2)
-    for started, told in zip(notes.of(job_id, "started"), notes.of(job_id, "cancelled"), strict=True):
-        assert 0.25 < told.at - started.at < 2
+def test_a_handler_that_takes_too_long_is_stopped_and_the_attempt_counts(api: Api, notes: Notes, never: str) -> None:
+    policy = {"timeout_ms": 300, "max_attempts": 2, "retry_delay": 0.1, "retry_backoff": False}
+    both = [{"job_type": name, "payload": {"file": never}, **policy} for name in ("waits", "waits_in_thread")]
+    for job_id in api.enqueue_all(both):
+        job = api.ended(job_id, status="failed")
+        assert (job["failure_reason"], job["attempts"], job["crashes"]) == ("timeout", 2, 0)
+        assert [error["message"] for error in job["error_history"]] == ["timed out after 300 ms"] * 2
+        assert api.events(job_id) == ["added", "processing", "failed", "processing", "failed"]
+        notes.until(job_id, "cancelled", count=2)
+        for started, told in zip(notes.of(job_id, "started"), notes.of(job_id, "cancelled"), strict=True):
+            assert 0.25 < told.at - started.at < 2
 
 
 def test_a_type_that_nobody_serves_is_left_alone(api: Api, worker: Worker) -> None:

@@ -12,7 +12,7 @@ from tests.acceptance.processes import until
 from tests.acceptance.services import Api, Worker
 from tests.acceptance.ways import way_to
 
-WATCHED: Final = 12.0
+WATCHED: Final = 10.0
 """Seconds; the slowest of the loops comes round a few times."""
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
 from tests.acceptance.notes import Notes
+from tests.acceptance.processes import until
 from tests.acceptance.services import Api, Worker, look
 from tests.acceptance.ways import Way, way_to
-
-TRIES: Final = 10
 
 
 class Service(NamedTuple):
@@ -91,15 +90,17 @@ def test_a_failure_whose_reply_is_lost_costs_one_attempt_and_makes_one_dead_lett
 
 def test_a_job_whose_claim_got_no_reply_runs_when_that_lease_has_ended(service: Service, notes: Notes) -> None:
     api, way = service.api, service.to_worker
-    for _ in range(TRIES):
+
+    def claimed_in_vain() -> dict[str, Any] | None:
+        """None when the claim that was cut came a moment too early, and had found nothing."""
         way.cut_when("job:processing")
-        job_id = api.enqueue("fine", "late")
-        job = api.ended(job_id)
-        if job["crashes"]:  # otherwise the claim that was cut had come a moment earlier, and found nothing
-            break
+        job = api.ended(api.enqueue("fine", "late"))
+        return job if job["crashes"] else None
+
+    job = until(claimed_in_vain, "a claim that found a job and got no reply")
     assert (job["output"], job["attempts"], job["crashes"]) == ("late", 1, 1)
-    assert api.events(job_id) == ["added", "processing", "reclaimed", "processing", "completed"]
-    assert len(notes.of(job_id, "started")) == 1
+    assert api.events(job["id"]) == ["added", "processing", "reclaimed", "processing", "completed"]
+    assert len(notes.of(job["id"], "started")) == 1
 
 
 def unserved(database: str) -> set[str]:

@@ -78,6 +78,7 @@ class Way(Severing):
         try:
             await super().serve(client, to_client)
         finally:
+            to_client.close()
             self._clients.discard(to_client)
 
     def run(self, is_open: threading.Event) -> None:

@@ -58,6 +58,15 @@ def client_of(app: Api, *, key: str | None = None, client: str = "127.0.0.1") ->
     return httpx.AsyncClient(transport=transport, base_url="http://queue", headers=headers)
 
 
+def scope_of(method: str, path: str, query: bytes = b"") -> dict[str, Any]:
+    """A request as a server hands it over: for what a client would not show."""
+    return {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "http",
+        "path": path, "raw_path": path.encode(), "query_string": query, "root_path": "", "headers": [],
+        "client": ("127.0.0.1", 1), "server": ("queue", 80),
+    }  # fmt: skip
+
+
 async def given_key(storage: Storage, *scopes: Scope, namespace: str = "default") -> str:
     """A key holding these scopes."""
     secret = new_secret()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from datetime import date
+from decimal import Decimal
+from typing import Any, Final, Literal
+from uuid import UUID
 
 import httpx
 import pytest
@@ -11,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from app.errors import MOST_ERRORS, Problem
+from app.errors import MOST_ERRORS, FieldError, Problem, faults
 from app.schemas.enqueue import EnqueueRequest, new_job
 from app.validation import problem_from
 from dataqueue.storage.port import Storage
@@ -290,6 +293,22 @@ async def test_a_body_that_says_it_is_too_large_is_not_waited_for(storage: Stora
     async with started(storage, max_body_bytes=2048) as app, client_of(app) as client:
         response = await client.post("/v1/jobs", content=never(), headers={**JSON, "content-length": declared})
         problem(response, 413, "body_too_large")
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [(Decimal, b'"Leak-Me"'), (UUID, b'"Leak-Me"'), (Literal["a"], b'"Leak-Me"'), (date, b'"Leak-Me"')],
+)
+def test_a_finding_we_have_no_words_for_is_told_without_pydantics(kind: Any, body: bytes) -> None:
+    with pytest.raises(ValidationError) as refusal:
+        TypeAdapter(kind).validate_json(body)
+    found = problem_from(refusal.value, at=("body",))
+    assert [error.msg for error in found.errors] == ["is not valid"]
+
+
+def test_no_problem_lists_more_than_ten_errors() -> None:
+    found = faults([FieldError(("body", str(n)), "is wrong") for n in range(20)])
+    assert len(json.loads(found.body(request_id="r"))["errors"]) == MOST_ERRORS
 
 
 _validate = TypeAdapter(EnqueueRequest).validator.validate_json

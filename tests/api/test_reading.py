@@ -9,11 +9,12 @@ from typing import Any, Final
 import httpx
 import pytest
 
+from app.main import Api
 from app.schemas.jobs import EventOut, JobOut
 from dataqueue.clock import ManualClock
 from dataqueue.domain.job import Failure, Json
 from dataqueue.storage.port import Storage
-from tests.api.support import NOBODYS_ID, enqueued, places, problem, read, shared
+from tests.api.support import NOBODYS_ID, enqueued, places, problem, read, scope_of, shared
 from tests.storage.given import claim, given_claimed_job
 
 INSTANT: Final = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$"
@@ -80,11 +81,23 @@ async def test_an_id_may_be_written_in_capitals(client: httpx.AsyncClient) -> No
     assert (await read(client, job_id.upper()))["id"] == job_id
 
 
-async def test_a_head_is_a_get_without_its_body(client: httpx.AsyncClient) -> None:
-    job_id = await enqueued(client)
-    full, head = await client.get(f"/v1/jobs/{job_id}"), await client.head(f"/v1/jobs/{job_id}")
-    assert (head.status_code, head.content) == (200, b"")
-    assert head.headers["content-length"] == str(len(full.content))
+@pytest.mark.parametrize("status", [200, 404])
+async def test_a_head_is_a_get_without_its_body(api: Api, client: httpx.AsyncClient, status: int) -> None:
+    path = f"/v1/jobs/{NOBODYS_ID if status == 404 else await enqueued(client)}"
+    full, sent = await client.get(path), []
+
+    async def receive() -> Any:
+        return {"type": "http.request"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await api(scope_of("HEAD", path), receive, send)
+    start, body = sent
+    assert start["status"] == full.status_code == status
+    assert body["body"] == b""
+    if status == 200:
+        assert dict(start["headers"])[b"content-length"] == str(len(full.content)).encode()
 
 
 async def walk(client: httpx.AsyncClient, path: str, **query: Any) -> list[list[Any]]:

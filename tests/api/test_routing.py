@@ -11,7 +11,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.api import not_built
+from app.errors import problem_of
 from app.main import Api
+from dataqueue.errors import StorageRefused, StorageUnavailable
 from dataqueue.storage.opening import open_storage
 from dataqueue.storage.port import Storage
 from tests.api.support import NOBODYS_ID, client_of, enqueued, eventually, problem, shared, started
@@ -161,6 +163,11 @@ async def test_a_fault_of_ours_is_logged_once_and_tells_the_caller_nothing(
     assert entry["request_id"] == found["request_id"]
     assert "secret innards" in entry["exception"]
     assert "private" not in str(entry)
+
+
+def test_the_storages_own_words_stay_here() -> None:
+    for error in (StorageUnavailable("no answer from db.internal"), StorageRefused("for user db.internal")):
+        assert b"db.internal" not in problem_of(error).body(request_id="r")
 
 
 @shared

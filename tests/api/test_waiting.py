@@ -16,7 +16,7 @@ from dataqueue.domain.job import JobStatus
 from dataqueue.errors import StorageUnavailable
 from dataqueue.ids import new_id
 from dataqueue.storage.port import Hint, Storage
-from tests.api.support import NOBODYS_ID, enqueued, eventually, places, problem, shared
+from tests.api.support import NOBODYS_ID, enqueued, eventually, places, problem, scope_of, shared
 from tests.storage.given import given_claimed_job, given_job
 
 SOON: Final = 5.0
@@ -109,12 +109,7 @@ async def test_a_caller_that_hangs_up_is_not_waited_for_and_not_answered(api: Ap
     async def send(message: Any) -> None:
         sent.append(message)
 
-    path = f"/v1/jobs/{job_id}"
-    scope = {
-        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "scheme": "http",
-        "path": path, "raw_path": path.encode(), "query_string": b"wait=60", "root_path": "", "headers": [],
-        "client": ("127.0.0.1", 1), "server": ("queue", 80),
-    }  # fmt: skip
+    scope = scope_of("GET", f"/v1/jobs/{job_id}", b"wait=60")
     request = asyncio.create_task(api(scope, receive, send))
     await eventually("somebody waits", lambda: _watched(client) == 1)
     gone.set()

@@ -89,8 +89,9 @@ async def test_a_unit_is_answered_in_its_order(enqueuer: Enqueuer, jobs: FakeJob
 
 
 async def test_a_caller_may_add_one_unit_after_the_other(enqueuer: Enqueuer, jobs: FakeJobStore) -> None:
-    for _ in range(5):
-        await asyncio.wait_for(enqueuer.add([a_job()]), 5)
+    async with asyncio.timeout(5):
+        for _ in range(5):
+            await enqueuer.add([a_job()])
     assert len(jobs.kept) == 5
 
 
@@ -265,11 +266,12 @@ async def test_the_types_that_became_ready_are_said_once_a_write(enqueuer: Enque
 
 async def test_only_what_starts_now_and_is_new_is_said(enqueuer: Enqueuer, said: list[set[str]]) -> None:
     now = datetime.now(UTC)
-    await enqueuer.add([a_job(delay=timedelta(hours=1)), a_job(run_at=now + timedelta(hours=1))])
-    assert said == []
-    await enqueuer.add([a_job("due", run_at=now - timedelta(hours=1))])
-    await enqueuer.add([a_job("first", idempotency_key="k")])
-    await enqueuer.add([a_job("repeat", idempotency_key="k")])
+    async with asyncio.timeout(5):
+        await enqueuer.add([a_job(delay=timedelta(hours=1)), a_job(run_at=now + timedelta(hours=1))])
+        assert said == []
+        await enqueuer.add([a_job("due", run_at=now - timedelta(hours=1))])
+        await enqueuer.add([a_job("first", idempotency_key="k")])
+        await enqueuer.add([a_job("repeat", idempotency_key="k")])
     assert said == [{"due"}, {"first"}]
 
 

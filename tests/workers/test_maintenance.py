@@ -13,15 +13,15 @@ from dataqueue.domain.job import JobStatus, NewJob
 from dataqueue.errors import StorageUnavailable
 from dataqueue.ids import new_id
 from dataqueue.settings import WorkerSettings
+from dataqueue.staging import Stager
 from dataqueue.storage.port import Staged, Storage
 from workers.maintenance import (
     LOOK_FOR_DUE,
     LOOK_FOR_EXPIRED,
     EventLogKeeper,
+    Maintenance,
     Reclaimer,
-    Stager,
     keep_doing,
-    run_maintenance,
 )
 
 SECOND = timedelta(seconds=1)
@@ -50,7 +50,7 @@ async def claimable(storage: Storage) -> int:
 
 async def test_a_due_job_is_staged_and_announced(storage: Storage, clock: ManualClock) -> None:
     announced = Announcements()
-    stager = Stager(upkeep=storage.upkeep, announce=announced)
+    stager = Stager(storage.upkeep, announce=announced, longest_sleep=LOOK_FOR_DUE)
     await given_jobs(storage, delay=10 * SECOND)
     await stager.tick()
     assert (await claimable(storage), announced.count) == (0, 0)
@@ -60,7 +60,7 @@ async def test_a_due_job_is_staged_and_announced(storage: Storage, clock: Manual
 
 
 async def test_the_stager_sleeps_until_the_next_job_is_due(storage: Storage, clock: ManualClock) -> None:
-    stager = Stager(upkeep=storage.upkeep, announce=Announcements())
+    stager = Stager(storage.upkeep, announce=Announcements(), longest_sleep=LOOK_FOR_DUE)
     assert await stager.tick() == LOOK_FOR_DUE
     await given_jobs(storage, delay=timedelta(seconds=1.5))
     assert await stager.tick() == pytest.approx(1.5, abs=0.01)
@@ -69,7 +69,7 @@ async def test_the_stager_sleeps_until_the_next_job_is_due(storage: Storage, clo
 
 
 async def test_the_stager_goes_on_at_once_while_its_batches_are_full(storage: Storage, clock: ManualClock) -> None:
-    stager = Stager(upkeep=storage.upkeep, announce=Announcements(), batch=2)
+    stager = Stager(storage.upkeep, announce=Announcements(), longest_sleep=LOOK_FOR_DUE, batch=2)
     await given_jobs(storage, count=3, delay=SECOND)
     clock.advance(2 * SECOND)
     assert await stager.tick() == 0
@@ -157,7 +157,7 @@ async def test_all_duties_are_done_until_told_to_stop(live_storage: Storage) -> 
     stop = asyncio.Event()
     async with live_storage.notifier.listen() as hints:
         heard = asyncio.ensure_future(anext(hints))
-        maintenance = asyncio.create_task(run_maintenance(live_storage, WorkerSettings(), stop))
+        maintenance = asyncio.create_task(Maintenance(live_storage, WorkerSettings()).run(stop))
         async with asyncio.timeout(10):
             hint = await heard
         assert (hint.kind, hint.namespace) == ("ready", "default")
@@ -171,7 +171,7 @@ async def test_any_number_of_workers_may_do_the_same(storage: Storage, clock: Ma
     await given_jobs(storage, count=20, delay=SECOND)
     clock.advance(2 * SECOND)
     counted = Counted(storage)
-    stagers = [Stager(upkeep=counted, announce=Announcements(), batch=7) for _ in range(8)]
+    stagers = [Stager(counted, announce=Announcements(), longest_sleep=LOOK_FOR_DUE, batch=7) for _ in range(8)]
     await asyncio.gather(*(stager.tick() for stager in stagers))
     while counted.last:
         await stagers[0].tick()

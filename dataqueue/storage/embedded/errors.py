@@ -1,5 +1,9 @@
 """The one failure this package reports."""
 
+from dataqueue.errors import DataQueueError
 
-class EmbeddedError(Exception):
+
+class EmbeddedError(DataQueueError):
     """The embedded PostgreSQL cannot be found, started or stopped; the message says what to do about it."""
+
+    code = "storage_not_ready"

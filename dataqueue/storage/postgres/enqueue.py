@@ -57,6 +57,11 @@ class Enqueue:
     async def _store_or_find(
         self, connection: AsyncConnection, namespace_id: int, jobs: list[NewJob], *, alone: bool, again: bool
     ) -> dict[UUID, Enqueued]:
+        asked = [job.id for job in jobs]
+        if repeated := next((index for index, id in enumerate(asked) if id in asked[:index]), None):
+            if not alone:
+                raise StorageRefused("one of several requests asks for an id twice")
+            raise AlreadyExists(f"a job with the id {asked[repeated]}", index=repeated)
         await connection.execute(_WAIT_FOR_KEY)
         stored = await self._database.run_on(connection, "jobs/enqueue", **self._columns(namespace_id, jobs))
         created = {row.id for row in stored}

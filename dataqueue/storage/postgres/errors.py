@@ -19,6 +19,7 @@ from dataqueue.errors import (
 
 _LOCK_NOT_AVAILABLE: Final = "55P03"
 _UNDEFINED: Final = frozenset({"42P01", "3F000", "42883", "42703"})  # table, schema, function, column
+_REFUSED_US: Final = frozenset({"3D000", "28000", "28P01", "42501"})  # no such database, role, password; no right
 _TRANSIENT: Final = frozenset({"40001", "40P01", "53300", "57P01", "57P02", "57P03", "25006"})
 _NEVER_RAN: Final = frozenset({"40001", "40P01", "53300", "57P03", "25006"})
 
@@ -44,6 +45,8 @@ def _meaning_of(error: DBAPIError) -> DataQueueError:
         return IdempotencyInProgress("another transaction is storing a job with the same idempotency key")
     if state in _UNDEFINED:
         return StorageNotReady("the storage lacks our tables, or has those of another version: run `dataqueue migrate`")
+    if state in _REFUSED_US:
+        return StorageNotReady(f"the database does not let us in ({state}): check DATAQUEUE_URL and the role's rights")
     broken = error.connection_invalidated or state is None or state.startswith("08") or state in _TRANSIENT
     if broken and (
         isinstance(error, OperationalError | InterfaceError) or state is not None or error.connection_invalidated

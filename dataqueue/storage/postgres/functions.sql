@@ -12,9 +12,12 @@ create function dataqueue.wire_instant(at timestamptz) returns text language sql
     select to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
 $$;
 
--- Makes the partitions of today and the days ahead. Attached, not created in place: that never waits for a writer.
--- Events that had to go to the default partition meanwhile are moved.
-create function dataqueue.prepare_event_log(days int) returns int language plpgsql as $$
+-- Makes the partitions of today and the days ahead, each in its own short while: it waits for nobody's transaction
+-- longer than 200 ms, because everybody who writes would wait behind it. Events that had to go to the default partition
+-- meanwhile are moved; the lock keeps writers out between the move and the attach. Where a dump or a long transaction is
+-- in the way, a later round will find it gone: days are left.
+create function dataqueue.prepare_event_log(days int) returns int language plpgsql
+set lock_timeout = '200ms' as $$
 declare
     day date;
     made int := 0;
@@ -26,13 +29,18 @@ begin
     for day in select (now() at time zone 'UTC')::date + n from generate_series(0, days) as n loop
         partition := 'event_' || to_char(day, 'YYYYMMDD');
         continue when to_regclass('dataqueue.' || partition) is not null;
-        execute format('create table dataqueue.%I (like dataqueue.event including defaults including constraints)', partition);
-        execute format('with moved as (delete from dataqueue.event_default where at >= %1$L and at < %2$L returning *)
-            insert into dataqueue.%3$I select * from moved',
-            day::timestamp at time zone 'UTC', (day + 1)::timestamp at time zone 'UTC', partition);
-        execute format('alter table dataqueue.event attach partition dataqueue.%I for values from (%L) to (%L)',
-            partition, day::timestamp at time zone 'UTC', (day + 1)::timestamp at time zone 'UTC');
-        made := made + 1;
+        begin
+            lock table dataqueue.event in share row exclusive mode;
+            execute format('create table dataqueue.%I (like dataqueue.event including defaults including constraints)', partition);
+            execute format('with moved as (delete from dataqueue.event_default where at >= %1$L and at < %2$L returning *)
+                insert into dataqueue.%3$I select * from moved',
+                day::timestamp at time zone 'UTC', (day + 1)::timestamp at time zone 'UTC', partition);
+            execute format('alter table dataqueue.event attach partition dataqueue.%I for values from (%L) to (%L)',
+                partition, day::timestamp at time zone 'UTC', (day + 1)::timestamp at time zone 'UTC');
+            made := made + 1;
+        exception when lock_not_available then
+            return made;
+        end;
     end loop;
     return made;
 end

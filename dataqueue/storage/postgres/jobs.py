@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Row
 
+from dataqueue.domain.events import EventName
 from dataqueue.domain.filters import JobFilter
 from dataqueue.domain.job import (
     Beat,
@@ -30,9 +31,9 @@ from dataqueue.storage.postgres.low_water import START, LowWater, Mark
 from dataqueue.storage.postgres.namespaces import NOWHERE, Namespaces
 from dataqueue.storage.postgres.rows import claimed_of, job_of
 
-_AFTER_COMPLETE: Final = frozenset({JobStatus.COMPLETED})
-_AFTER_FAIL: Final = frozenset({JobStatus.PENDING, JobStatus.FAILED, JobStatus.CANCELLED})
-_AFTER_RELEASE: Final = frozenset({JobStatus.PENDING, JobStatus.CANCELLED})
+_BY_COMPLETE: Final = frozenset({EventName.COMPLETED})
+_BY_FAIL: Final = frozenset({EventName.FAILED, EventName.CANCELLED})
+_BY_RELEASE: Final = frozenset({EventName.RELEASED, EventName.CANCELLED})
 
 
 class PostgresJobStore:
@@ -93,7 +94,7 @@ class PostgresJobStore:
 
     async def complete(self, leases: Sequence[Lease], *, outputs: Sequence[Json | None]) -> list[Reported]:
         rows = await self._move("jobs/complete", leases=leases, outputs=list(outputs))
-        return await self._reported(leases, rows, repeats=_AFTER_COMPLETE)
+        return await self._reported(leases, rows, ended_by=_BY_COMPLETE)
 
     async def fail(self, leases: Sequence[Lease], *, failures: Sequence[Failure]) -> list[Reported]:
         rows = await self._move(
@@ -104,11 +105,11 @@ class PostgresJobStore:
             reasons=[failure.reason for failure in failures],
             delays=[None if f.retry_after is None else f.retry_after.total_seconds() for f in failures],
         )
-        return await self._reported(leases, rows, repeats=_AFTER_FAIL)
+        return await self._reported(leases, rows, ended_by=_BY_FAIL)
 
     async def release(self, leases: Sequence[Lease]) -> list[Reported]:
         rows = await self._move("jobs/release", leases=leases)
-        return await self._reported(leases, rows, repeats=_AFTER_RELEASE)
+        return await self._reported(leases, rows, ended_by=_BY_RELEASE)
 
     async def recall(self, worker_id: str, *, known: Sequence[Lease]) -> int:
         return len(await self._move("jobs/recall", leases=known, worker_id=worker_id))
@@ -147,9 +148,9 @@ class PostgresJobStore:
         return await self._database.run(verb, namespace_id=await self._namespace_id(), **parameters)
 
     async def _reported(
-        self, leases: Sequence[Lease], rows: Sequence[Row[Any]], *, repeats: frozenset[JobStatus]
+        self, leases: Sequence[Lease], rows: Sequence[Row[Any]], *, ended_by: frozenset[EventName]
     ) -> list[Reported]:
-        """The own number on a job that has ended so is a repeat of the same report; anything else came too late."""
+        """The own number on a job that was ended by this very verb: a repeat. Anything else came too late."""
         if len(rows) == len(leases):
             return [Reported.OK] * len(leases)
         moved = {Lease(row.id, row.invocation) for row in rows}
@@ -160,8 +161,9 @@ class PostgresJobStore:
             if lease in moved:
                 return Reported.OK
             now = standing.get(lease.job_id)
-            repeated = now is not None and now.invocation == lease.invocation and now.status in repeats
-            return Reported.DUPLICATE if repeated else Reported.LOST
+            if now is None or now.invocation != lease.invocation or now.status == JobStatus.PROCESSING:
+                return Reported.LOST
+            return Reported.DUPLICATE if now.ended_by in ended_by else Reported.LOST
 
         return [state_of(lease) for lease in leases]
 

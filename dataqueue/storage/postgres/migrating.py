@@ -7,10 +7,12 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
+from dataqueue.errors import Invalid
 from dataqueue.storage.postgres.database import async_url
 from dataqueue.storage.postgres.errors import translated
 
@@ -38,7 +40,10 @@ def head_revision() -> str:
 
 
 async def migrate(url: str, *, revision: str = "head") -> None:
-    """Upgrade, or downgrade (`-1`, `base`), to a revision, and set what every session of this role needs."""
+    """Upgrade, or downgrade (`-1`, `base`), to a revision, and set what every session of this role needs.
+
+    Invalid: there is no such revision.
+    """
     engine = create_async_engine(async_url(url), poolclass=NullPool)
     try:
         with translated():
@@ -48,6 +53,8 @@ async def migrate(url: str, *, revision: str = "head") -> None:
                 await connection.exec_driver_sql(_SESSION_SETTINGS)
                 if revision == "head":
                     await connection.exec_driver_sql("select dataqueue.prepare_event_log(7)")
+    except CommandError as error:
+        raise Invalid(f"cannot migrate to {revision!r}: {error}") from error
     finally:
         await engine.dispose()
 

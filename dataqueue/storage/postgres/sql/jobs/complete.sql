@@ -4,13 +4,13 @@ with given as materialized (
         as g(id, invocation, output)
 ), held as materialized (
     select j.id, g.output from dataqueue.job j join given g on g.id = j.id and g.invocation = j.invocation
-    where j.namespace_id = :namespace_id and (j.status || '') = 'processing'  -- not an index condition: statistics say "0 processing", design 4
+    where j.id = any(cast(:ids as uuid[])) and j.namespace_id = :namespace_id and (j.status || '') = 'processing'  -- not an index condition: statistics say "0 processing", design 4
     order by j.id for no key update of j   -- one lock order everywhere: unordered batches deadlock
 ), done as (
     update dataqueue.job as j set status = 'completed', resumes = false, cancel_requested = false, worker_id = null,
         locked_at = null, lease_expires_at = null, ended_at = i.instant, updated_at = i.instant
     from held h, (select coalesce(cast(:at as timestamptz), now()) as instant) as i
-    where j.id = h.id
+    where j.id = h.id and j.id = any(array(select id from held))
     returning j.id, j.invocation, j.namespace_id, j.job_type_id, j.attempts, h.output
 ), stored as (
     insert into dataqueue.job_result (id, output) select id, cast(output as json) from done where output is not null

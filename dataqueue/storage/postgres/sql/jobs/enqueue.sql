@@ -1,5 +1,6 @@
 -- Nothing -> pending. Rows come in the order of the request, which seq keeps; a conflict (a taken idempotency
--- key or id) leaves its row out. Keys are inserted in order: two writers then wait for each other one way only.
+-- key or id) leaves its row out. Keys and ids are inserted in order: two writers then
+-- wait for each other one way only. Of equal keys the first of the request wins.
 with given as materialized (
     select g.*, nextval('dataqueue.job_seq') as seq,
         coalesce(g.run_at, i.instant + g.delay * interval '1 second', i.instant) as starts_at, i.instant
@@ -13,7 +14,7 @@ with given as materialized (
         (id, namespace_id, job_type_id, seq, payload, tags, idempotency_key, options, created_at)
     select id, :namespace_id, job_type_id, seq, cast(payload as json), cast(tags as text[]), idempotency_key,
         cast(options as json), instant
-    from given order by idempotency_key, seq
+    from given order by idempotency_key, case when idempotency_key is null then id end, seq
     on conflict do nothing returning id, tags
 ), added as (
     insert into dataqueue.job (id, seq, namespace_id, job_type_id, rank, status, pending_reason, run_at, wake_at,

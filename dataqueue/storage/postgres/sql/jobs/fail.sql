@@ -9,7 +9,7 @@ with given as materialized (
         g.delay is not null and j.attempts < j.max_attempts as will_retry,
         coalesce(cast(:at as timestamptz), now()) as instant
     from dataqueue.job j join given g on g.id = j.id and g.invocation = j.invocation
-    where j.namespace_id = :namespace_id and (j.status || '') = 'processing'
+    where j.id = any(cast(:ids as uuid[])) and j.namespace_id = :namespace_id and (j.status || '') = 'processing'
     order by j.id for no key update of j
 ), doomed as (
     select id, 0 as moved_on from held where cancel_requested

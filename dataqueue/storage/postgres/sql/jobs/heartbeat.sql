@@ -3,12 +3,12 @@ with given as materialized (
     select * from unnest(cast(:ids as uuid[]), cast(:invocations as int[])) as g(id, invocation)
 ), held as materialized (
     select j.id, j.invocation, j.cancel_requested from dataqueue.job j join given g on g.id = j.id and g.invocation = j.invocation
-    where j.namespace_id = :namespace_id and (j.status || '') = 'processing'
+    where j.id = any(cast(:ids as uuid[])) and j.namespace_id = :namespace_id and (j.status || '') = 'processing'
     order by j.id for no key update of j
 ), extended as (
     update dataqueue.job as j set
         lease_expires_at = coalesce(cast(:at as timestamptz), now()) + :lease * interval '1 second'
-    from held h where j.id = h.id and not h.cancel_requested
+    from held h where j.id = h.id and j.id = any(array(select id from held)) and not h.cancel_requested
     returning j.id, j.invocation, 'ok' as beat
 ), doomed as (
     select id, 1 as moved_on from held where cancel_requested

@@ -4,7 +4,7 @@ with given as materialized (
 ), held as materialized (
     select j.id, j.invocation, j.cancel_requested
     from dataqueue.job j join given g on g.id = j.id and g.invocation = j.invocation
-    where j.namespace_id = :namespace_id and (j.status || '') = 'processing'
+    where j.id = any(cast(:ids as uuid[])) and j.namespace_id = :namespace_id and (j.status || '') = 'processing'
     order by j.id for no key update of j
 ),
 -- include: lib/released.sql

@@ -10,8 +10,8 @@ from typing import cast
 import pytest
 from structlog.testing import capture_logs
 
-from app.staging import Stager
 from dataqueue.errors import StorageUnavailable
+from dataqueue.staging import Stager
 from dataqueue.storage.port import Staged, Upkeep
 from tests.api.support import eventually
 
@@ -35,7 +35,7 @@ class Rounds:
 
 def staging(*answers: Staged | Exception) -> tuple[Stager, Rounds]:
     rounds = Rounds(*answers)
-    return Stager(cast(Upkeep, rounds), announce=rounds.announce), rounds
+    return Stager(cast(Upkeep, rounds), announce=rounds.announce, longest_sleep=5), rounds
 
 
 @asynccontextmanager

@@ -1,4 +1,8 @@
-"""Making due jobs claimable from this process too, so that they start when no worker looks (details J1)."""
+"""Making due jobs claimable: scheduled ones, retries, ended waits. Every process does it (details J1).
+
+What this process knows to become due (`expect`) is staged on time, and so is what was known at the last look; what
+another process scheduled meanwhile is noticed at the next look.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,6 @@ from dataqueue.errors import StorageUnavailable
 from dataqueue.storage.port import Upkeep
 
 _BATCH: Final = 1000
-_LONGEST_SLEEP: Final = 5.0
 _SHORTEST_SLEEP: Final = 0.02
 _FIRST_RETRY: Final = 0.1
 _log = structlog.get_logger(__name__)
@@ -22,13 +25,16 @@ _log = structlog.get_logger(__name__)
 class Stager:
     """Stages what is due, says so, then sleeps until the next job is."""
 
-    def __init__(self, upkeep: Upkeep, *, announce: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, upkeep: Upkeep, *, announce: Callable[[], Awaitable[None]], longest_sleep: float, batch: int = _BATCH
+    ) -> None:
         self._upkeep, self._announce = upkeep, announce
+        self._longest_sleep, self._batch = longest_sleep, batch
         self._next_look = 0.0
         self._sooner = asyncio.Event()
 
     def expect(self, seconds: float) -> None:
-        """A job was enqueued that is due in so many seconds: look then, if that is before the next look."""
+        """A job becomes due in so many seconds: look then, if that is before the next look."""
         at = asyncio.get_running_loop().time() + max(seconds, _SHORTEST_SLEEP)
         if at < self._next_look:
             self._next_look = at
@@ -36,13 +42,13 @@ class Stager:
 
     async def tick(self) -> float:
         """Stage one batch; says how many seconds to sleep."""
-        staged = await self._upkeep.stage(limit=_BATCH)
+        staged = await self._upkeep.stage(limit=self._batch)
         if staged.count:
             await self._announce()
-        if staged.count >= _BATCH:
+        if staged.count >= self._batch:
             return 0
-        due_in = _LONGEST_SLEEP if staged.next_due_in is None else staged.next_due_in
-        return min(max(due_in, _SHORTEST_SLEEP), _LONGEST_SLEEP)
+        due_in = self._longest_sleep if staged.next_due_in is None else staged.next_due_in
+        return min(max(due_in, _SHORTEST_SLEEP), self._longest_sleep)
 
     async def run(self) -> None:
         """Tick for ever. After an error sooner or later again, and one line in the log for each outage."""
@@ -54,7 +60,7 @@ class Stager:
                 pause, failures = await self.tick(), 0
             except Exception as error:  # noqa: BLE001 - the loop that drives it outlives whatever it meets
                 failures += 1
-                pause = random.uniform(_FIRST_RETRY, min(_FIRST_RETRY * 2.0 ** min(failures, 10), _LONGEST_SLEEP))
+                pause = random.uniform(_FIRST_RETRY, min(_FIRST_RETRY * 2.0 ** min(failures, 10), self._longest_sleep))
                 if failures == 1:
                     _log.warning("staging.failing", exc_info=not isinstance(error, StorageUnavailable))
             await self._sleep(pause)
