@@ -105,8 +105,10 @@ def test_a_handler_whose_lease_ends_in_an_outage_is_told_and_its_job_runs_again(
         assert notes.until(job_id, "cancelled").at - gone_at < LEASE
     (place / "afterwards").touch()
     job = api.ended(job_id)
-    assert (job["attempts"], job["crashes"]) == (1, 1)
-    assert api.events(job_id) == ["added", "processing", "reclaimed", "processing", "completed"]
+    # Taken back for its lease has ended, or given back by the worker, whoever was first.
+    (back,) = {"reclaimed", "released"}.intersection(events := api.events(job_id))
+    assert events == ["added", "processing", back, "processing", "completed"]
+    assert (job["attempts"], job["crashes"]) == (1, events.count("reclaimed"))
     assert_it_works_on(api, hasty, child, "waits_in_thread", place)
 
 

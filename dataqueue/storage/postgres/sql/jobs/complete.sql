@@ -9,11 +9,12 @@ with given as materialized (
 ), done as (
     update dataqueue.job as j set status = 'completed', resumes = false, cancel_requested = false, worker_id = null,
         locked_at = null, lease_expires_at = null, ended_at = i.instant, updated_at = i.instant
-    from held h, (select coalesce(cast(:at as timestamptz), now()) as instant) as i
-    where j.id = h.id and j.id = any(array(select id from held))
-    returning j.id, j.invocation, j.namespace_id, j.job_type_id, j.attempts, h.output
+    from (select coalesce(cast(:at as timestamptz), now()) as instant) as i
+    where j.id = any(array(select id from held))
+    returning j.id, j.invocation, j.namespace_id, j.job_type_id, j.attempts
 ), stored as (
-    insert into dataqueue.job_result (id, output) select id, cast(output as json) from done where output is not null
+    insert into dataqueue.job_result (id, output)
+    select id, cast(output as json) from done join held using (id) where output is not null
     on conflict (id) do update set output = excluded.output
 ), logged as (
     insert into dataqueue.event (at, namespace_id, job_id, job_type_id, name, data)

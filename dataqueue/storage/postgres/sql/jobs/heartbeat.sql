@@ -8,7 +8,7 @@ with given as materialized (
 ), extended as (
     update dataqueue.job as j set
         lease_expires_at = coalesce(cast(:at as timestamptz), now()) + :lease * interval '1 second'
-    from held h where j.id = h.id and j.id = any(array(select id from held)) and not h.cancel_requested
+    where j.id = any(array(select id from held where not cancel_requested))
     returning j.id, j.invocation, 'ok' as beat
 ), doomed as (
     select id, 1 as moved_on from held where cancel_requested

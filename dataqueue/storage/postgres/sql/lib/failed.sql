@@ -9,7 +9,7 @@ failed as (
         invocation = j.invocation + cast(f.reason = 'crashed' as int),
         attempts = j.attempts - cast(f.reason = 'crashed' and not j.resumes as int),
         updated_at = f.instant, last_failed_at = f.instant
-    from failing f where j.id = f.id and j.id = any(array(select id from failing))
+    from failing f where j.id = f.id
     returning j.id, j.namespace_id, j.job_type_id, j.attempts, j.max_attempts, f.attempts as attempt, f.message, f.type,
         f.reason, f.will_retry, f.instant, f.next_attempt_at
 ), lost_hope as (

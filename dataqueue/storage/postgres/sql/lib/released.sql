@@ -7,7 +7,7 @@ doomed as (
 , released as (
     update dataqueue.job as j set status = 'pending', attempts = j.attempts - cast(not j.resumes as int), worker_id = null,
         locked_at = null, lease_expires_at = null, updated_at = coalesce(cast(:at as timestamptz), now())
-    from held h where j.id = h.id and j.id = any(array(select id from held)) and not h.cancel_requested
+    where j.id = any(array(select id from held where not cancel_requested))
     returning j.id, j.namespace_id, j.job_type_id
 ), released_logged as (
     insert into dataqueue.event (at, namespace_id, job_id, job_type_id, name)

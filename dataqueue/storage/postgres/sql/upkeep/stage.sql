@@ -6,8 +6,8 @@ with due as materialized (
     order by wake_at limit :limit for update skip locked
 ), staged as (
     update dataqueue.job as j set status = 'pending', pending_reason = null, wake_at = null,
-        resumes = j.resumes or due.status = 'waiting', updated_at = coalesce(cast(:at as timestamptz), now())
-    from due where j.id = due.id and j.id = any(array(select id from due))
+        resumes = j.resumes or j.status = 'waiting', updated_at = coalesce(cast(:at as timestamptz), now())
+    where j.id = any(array(select id from due))
     returning j.id
 )
 select (select count(*) from staged) as moved,
