@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, NamedTuple
 
 # Ships no type information.
 psutil: Any = import_module("psutil")
@@ -117,6 +117,20 @@ def cpu_seconds(pid: int) -> float:
             times = process.cpu_times()
             total += times.user + times.system + times.children_user + times.children_system
     return total
+
+
+class MachineCpu(NamedTuple):
+    """Seconds of all cores together, since the machine was started."""
+
+    busy: float
+    all: float
+
+
+def machine_cpu_seconds() -> MachineCpu:
+    times = psutil.cpu_times()
+    # A guest's time is in the user's already.
+    everything = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
+    return MachineCpu(everything - times.idle - getattr(times, "iowait", 0.0), everything)
 
 
 def free_port() -> int:

@@ -10,6 +10,7 @@ from benchmarks.drains import enqueue
 from benchmarks.figures import Figure, median, ratios, spread
 from benchmarks.ground import Ground
 from benchmarks.processes import say
+from benchmarks.quiet import quiet_rounds
 from benchmarks.sections.http import loaded
 
 _CONNECTIONS: Final = 4
@@ -20,23 +21,22 @@ _GOAL: Final = 25_000
 async def measure(ground: Ground, *, quick: bool) -> list[Figure]:
     """The API under load, then the storage called by one process directly, in turn."""
     rounds, seconds, jobs = (2, 2, 50_000) if quick else (7, 4, 100_000)
-    body = json.dumps(
-        {"jobs": [{"job_type": "noop", "payload": {"number": number}} for number in range(_SIZE)]}
-    ).encode()
+    made = [{"job_type": "noop", "payload": {"number": number}} for number in range(_SIZE)]
+    body = json.dumps({"jobs": made}).encode()
     url, other = await ground.database(), await ground.database()
     api, port = await ground.api(url)
-    over_http: list[float] = []
-    cpu_us: list[float] = []
-    directly: list[float] = []
-    for round_ in range(rounds):
-        before = api.cpu_seconds()
+
+    async def play() -> tuple[float, float, float]:
+        cpu = api.cpu_seconds()
         found = await loaded(ground, port, "/v1/jobs/batch", body, connections=_CONNECTIONS, seconds=seconds)
-        cpu_us.append((api.cpu_seconds() - before) / found["total"] / _SIZE * 1e6)
-        over_http.append(found["per_second"] * _SIZE)
+        cpu_us = (api.cpu_seconds() - cpu) / found["total"] / _SIZE * 1e6
         started = time.perf_counter()
         await enqueue(other, jobs)
-        directly.append(jobs / (time.perf_counter() - started))
-        say(f"batch {round_ + 1}/{rounds}: {over_http[-1]:,.0f} jobs/s over HTTP, {directly[-1]:,.0f} storage alone")
+        over_http, directly = found["per_second"] * _SIZE, jobs / (time.perf_counter() - started)
+        say(f"batch: {over_http:,.0f} jobs/s over HTTP, {directly:,.0f} storage alone")
+        return over_http, directly, cpu_us
+
+    over_http, directly, cpu_us = zip(*await quiet_rounds(ground, play, wanted=rounds), strict=True)
     api.stop()
     return [
         Figure(

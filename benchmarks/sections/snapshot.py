@@ -8,6 +8,7 @@ from benchmarks.drains import drain
 from benchmarks.figures import Figure, ratios, spread
 from benchmarks.ground import Ground
 from benchmarks.processes import say
+from benchmarks.quiet import quiet_rounds
 
 _GOAL: Final = 0.8
 
@@ -15,12 +16,14 @@ _GOAL: Final = 0.8
 async def measure(ground: Ground, *, quick: bool) -> list[Figure]:
     """Drains with and without, in turn."""
     jobs, rounds = (20_000, 2) if quick else (50_000, 5)
-    without: list[float] = []
-    held: list[float] = []
-    for round_ in range(rounds):
-        without.append((await drain(ground, jobs)).per_second)
-        held.append((await drain(ground, jobs, snapshot=True)).per_second)
-        say(f"snapshot {round_ + 1}/{rounds}: {without[-1]:,.0f}/s without, {held[-1]:,.0f}/s with one held open")
+
+    async def play() -> tuple[float, float]:
+        without = (await drain(ground, jobs)).per_second
+        held = (await drain(ground, jobs, snapshot=True)).per_second
+        say(f"snapshot: {without:,.0f}/s without, {held:,.0f}/s with one held open")
+        return without, held
+
+    without, held = zip(*await quiet_rounds(ground, play, wanted=rounds), strict=True)
     ratio = ratios(held, without)
     return [
         Figure(

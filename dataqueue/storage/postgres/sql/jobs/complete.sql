@@ -1,6 +1,7 @@
 -- Processing -> completed, also where a cancel was requested: the work is done.
 with given as materialized (
-    select * from unnest(cast(:ids as uuid[]), cast(:invocations as int[]), cast(:outputs as text[]))
+    select distinct on (id, invocation) *
+    from unnest(cast(:ids as uuid[]), cast(:invocations as int[]), cast(:outputs as text[]))
         as g(id, invocation, output)
 ), held as materialized (
     select j.id, g.output from dataqueue.job j join given g on g.id = j.id and g.invocation = j.invocation
