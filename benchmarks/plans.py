@@ -6,10 +6,9 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
+import asyncpg
 
-from dataqueue.storage.postgres.statements import source_of
+from dataqueue.storage.postgres.statements import numbered, source_of
 
 _CTE: Final = "CTE "
 _LONGEST: Final = 100
@@ -22,11 +21,10 @@ class Explained(NamedTuple):
     plan: str
 
 
-async def explained(connection: AsyncConnection, verb: str, **parameters: object) -> Explained:
+async def explained(connection: asyncpg.Connection, verb: str, **parameters: object) -> Explained:
     """Execute a statement of `sql/` and explain it."""
-    explain = text("explain (analyze, buffers, costs off, timing off, format json) " + source_of(verb))
-    [[document]] = (await connection.execute(explain, parameters)).all()
-    # Our engine leaves JSON as the text it came as.
+    explain = numbered("explain (analyze, buffers, costs off, timing off, format json) " + source_of(verb))
+    document = await connection.fetchval(explain.sql, *[parameters[name] for name in explain.names])
     root = json.loads(document)[0]["Plan"]
     return Explained(_total(root), "\n".join(_lines(root, depth=0)))
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
+import asyncpg
 
 from benchmarks.backlog import fill
 from benchmarks.drains import enqueue
@@ -18,14 +17,13 @@ from benchmarks.figures import Figure, median
 from benchmarks.ground import Ground
 from benchmarks.plans import Explained, explained
 from benchmarks.processes import say
-from dataqueue.storage.postgres.database import make_engine
 from dataqueue.storage.postgres.low_water import START
 
 _BATCH: Final = 100
 _TIMES: Final = 6
 _READY: Final = 3000
 _GOAL: Final = 1.3
-_HELD: Final = text("select id, invocation from dataqueue.job where status = 'processing' order by seq limit :limit")
+_HELD: Final = "select id, invocation from dataqueue.job where status = 'processing' order by seq limit $1"
 
 Measured = dict[str, tuple[float, str]]
 """By verb: buffers a job, and the last plan."""
@@ -60,16 +58,14 @@ async def _on(ground: Ground, *, backlog: int) -> Measured:
             await fill(connection, rows_each=backlog)
     await enqueue(url, _READY)
     await ground.settle(url)
-    engine = make_engine(url, pool_size=1).execution_options(isolation_level="AUTOCOMMIT")
     try:
-        async with engine.connect() as connection:
+        async with ground.connected(url) as connection:
             return await _measured(connection)
     finally:
-        await engine.dispose()
         await ground.drop(url)
 
 
-async def _measured(connection: AsyncConnection) -> Measured:
+async def _measured(connection: asyncpg.Connection) -> Measured:
     async def claim() -> Explained:
         return await explained(
             connection,
@@ -111,12 +107,12 @@ async def _repeated(execute: Callable[[], Awaitable[Explained]]) -> tuple[float,
     return median([each.buffers / _BATCH for each in executions[1:]]), executions[-1].plan
 
 
-async def _leases(connection: AsyncConnection) -> dict[str, Any]:
-    rows = (await connection.execute(_HELD, {"limit": _BATCH})).all()
+async def _leases(connection: asyncpg.Connection) -> dict[str, Any]:
+    rows = await connection.fetch(_HELD, _BATCH)
     return {
         "namespace_id": 1,
-        "ids": [row.id for row in rows],
-        "invocations": [row.invocation for row in rows],
+        "ids": [row["id"] for row in rows],
+        "invocations": [row["invocation"] for row in rows],
         "at": None,
     }
 

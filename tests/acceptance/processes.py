@@ -78,10 +78,10 @@ class Process:
     def said(self) -> str:
         return self._log.read_text(errors="replace")
 
-    def logged(self, event: str, **fields: object) -> list[dict[str, Any]]:
-        """The lines of its log about such an event."""
+    def logged(self, event: str | None = None, **fields: object) -> list[dict[str, Any]]:
+        """The lines of its log about such an event, or about any."""
         lines = [json.loads(line) for line in self.said.splitlines() if line.startswith("{") and line.endswith("}")]
-        return [line for line in lines if line.get("event") == event and fields.items() <= line.items()]
+        return [line for line in lines if event in {None, line.get("event")} and fields.items() <= line.items()]
 
     def until_logged(self, event: str, *, count: int = 1, **fields: object) -> dict[str, Any]:
         """Wait for such lines in its log; the last of them."""

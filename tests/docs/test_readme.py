@@ -62,9 +62,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A running `dataqueue dev` with data of its own; the address it answers on."""
     port, folder = free_port(), tmp_path_factory.mktemp("readme")
     log = folder / "dev.log"
-    environment = clean_environment(
-        DATAQUEUE_HOME=str(folder / "home"), DATAQUEUE_PORT=str(port), PYTHONUNBUFFERED="1"
-    )
+    environment = clean_environment(DATAQUEUE_HOME=str(folder / "home"), DATAQUEUE_PORT=str(port), PYTHONUNBUFFERED="1")
     with log.open("wb") as output:
         process = subprocess.Popen(
             [DATAQUEUE, "dev"],

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
-from sqlalchemy import Row, text
 
+from dataqueue.storage.postgres.connecting import Row
 from dataqueue.storage.postgres.database import Database
-from dataqueue.storage.postgres.statements import source_of
+from dataqueue.storage.postgres.statements import numbered, source_of
 
 Node = dict[str, Any]
+
+
+class _Undone(Exception):
+    """What was explained was also done; this rolls it back."""
 
 
 class Explained:
@@ -43,14 +47,15 @@ async def explaining(database: Database, verb: str) -> AsyncIterator[list[Explai
     plans: list[Explained] = []
     run = database.run
 
-    async def run_explained(name: str, /, **parameters: object) -> Sequence[Row[Any]]:
+    async def run_explained(name: str, /, **parameters: object) -> Sequence[Row]:
         if name != verb:
             return await run(name, **parameters)
-        explain = text(f"explain (analyze, buffers, format json) {source_of(name)}")
-        parameters["at"] = None
-        async with database.engine.connect() as connection:
-            [[plan]] = (await connection.execute(explain, parameters)).all()
-            await connection.rollback()
+        explain = numbered(f"explain (analyze, buffers, format json) {source_of(name)}")
+        given = {**parameters, "at": None}
+        with suppress(_Undone):
+            async with database.transaction() as connection:
+                plan = await connection.fetchval(explain.sql, *[given[each] for each in explain.names])
+                raise _Undone
         plans.append(Explained(json.loads(plan)[0]["Plan"]))
         return await run(name, **parameters)
 

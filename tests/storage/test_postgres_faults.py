@@ -302,7 +302,7 @@ async def test_listening_goes_on_after_its_connection_was_killed(live_storage: S
 async def test_a_statement_that_was_given_up_on_is_of_unknown_outcome(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dataqueue.storage.postgres.database._COMMAND_TIMEOUT", 0.2)
+    monkeypatch.setattr("dataqueue.storage.postgres.connecting._COMMAND_TIMEOUT", 0.2)
     storage = open_storage(database_url, pool_size=1)
     jobs, held = storage.jobs(NAMESPACE), await given_claimed_job(storage)
     async with connected(database_url) as other:

@@ -80,4 +80,4 @@ async def test_the_limit_of_that_wait_does_not_stay_with_the_connection(live_sto
     assert isinstance(live_storage, PostgresStorage)
     await live_storage.jobs(NAMESPACE).enqueue([[new_job(idempotency_key="k")]])
     async with live_storage.database.transaction() as connection:
-        assert (await connection.exec_driver_sql("show lock_timeout")).scalar() == "0"
+        assert await connection.fetchval("show lock_timeout") == "0"

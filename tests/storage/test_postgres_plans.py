@@ -7,11 +7,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import text
-
 from dataqueue.domain.job import ClaimedJob, Json
 from dataqueue.storage.port import Storage
 from dataqueue.storage.postgres.low_water import LowWater
+from dataqueue.storage.postgres.statements import numbered
 from dataqueue.storage.postgres.storage import PostgresStorage
 from tests.storage.given import FOR_GOOD, FOR_NOW, LEASE, NAMESPACE, claim, new_job
 from tests.storage.plans import Explained, explaining
@@ -198,8 +197,10 @@ async def test_a_heartbeat_touches_no_index(live_storage: Storage, database_url:
 async def _updates(storage: PostgresStorage) -> tuple[int, int]:
     """Rows of the job table that were updated so far, and those that needed no new index entry."""
     # The counts of a connection are published when it is asked to, or seconds later: the pool has one connection here.
-    await storage.database.select(text("select pg_stat_force_next_flush()"))
+    await storage.database.select(numbered("select pg_stat_force_next_flush()"))
     [row] = await storage.database.select(
-        text("select n_tup_upd, n_tup_hot_upd from pg_stat_user_tables where relid = 'dataqueue.job'::regclass")
+        numbered(
+            "select n_tup_upd, n_tup_hot_upd from pg_stat_user_tables where relid = cast('dataqueue.job' as regclass)"
+        )
     )
     return row.n_tup_upd, row.n_tup_hot_upd

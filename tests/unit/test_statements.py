@@ -56,7 +56,7 @@ def test_every_shared_part_is_included_by_several(name: str) -> None:
 
 @pytest.mark.parametrize("name", MAIN)
 def test_parameters_are_in_lower_case_and_text_of_an_event_is_none(name: str) -> None:
-    parameters = set(statement(name)._bindparams)
+    parameters = set(statement(name).names)
     assert all(re.fullmatch("[a-z][a-z_]*", parameter) for parameter in parameters)
     assert parameters.isdisjoint({"added", "processing", "completed", "failed", "cancelled"})
 

@@ -1,72 +1,82 @@
-"""Connections, and the running of one statement."""
+"""The pool, and the running of one statement."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import Row, TextClause
-from sqlalchemy.engine import make_url
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+import asyncpg
 
 from dataqueue.clock import Clock
+from dataqueue.storage.postgres.connecting import CONNECT_TIMEOUT, Row, make_pool
 from dataqueue.storage.postgres.errors import translated
-from dataqueue.storage.postgres.statements import statement
+from dataqueue.storage.postgres.statements import Statement, statement
 
-_CONNECT_TIMEOUT: Final = 1.5
-_COMMAND_TIMEOUT: Final = 15.0
-_WAIT_FOR_CONNECTION: Final = 1.5
-
-
-def async_url(url: str) -> str:
-    """The URL as our driver wants it: `postgres://` and `postgresql://` are the same to a user."""
-    return re.sub(r"^postgres(ql)?://", "postgresql+asyncpg://", url)
-
-
-def make_engine(url: str, *, pool_size: int) -> AsyncEngine:
-    """An engine that connects when first used, and gives up on a database that is gone in under two seconds."""
-    return create_async_engine(
-        make_url(async_url(url)),
-        pool_size=pool_size,
-        max_overflow=0,
-        pool_timeout=_WAIT_FOR_CONNECTION,
-        json_deserializer=str,  # JSON stays the text it came as
-        connect_args={"timeout": _CONNECT_TIMEOUT, "command_timeout": _COMMAND_TIMEOUT},
-    )
+_LONGEST_GOODBYE: Final = 5.0
 
 
 class Database:
     """Runs our statements. One statement is one round trip and one transaction unless `transaction` says otherwise."""
 
-    def __init__(self, engine: AsyncEngine, clock: Clock) -> None:
-        self.engine, self._clock = engine, clock
-        self._single = engine.execution_options(isolation_level="AUTOCOMMIT")
+    def __init__(self, url: str, *, pool_size: int, clock: Clock) -> None:
+        self._url, self._pool_size, self._clock = url, pool_size, clock
+        self._pool: asyncpg.Pool | None = None
+        self._opening = asyncio.Lock()
 
-    async def run(self, verb: str, /, **parameters: object) -> Sequence[Row[Any]]:
-        """One statement, committed when this returns; StorageUnavailable when that is not certain."""
-        with translated():
-            async with self._single.connect() as connection:
-                return await self.run_on(connection, verb, **parameters)
+    async def run(self, verb: str, /, **parameters: object) -> list[Row]:
+        """The statement `sql/<verb>.sql`, committed when this returns; StorageUnavailable when that is not certain."""
+        async with self._connection() as connection:
+            return await self.run_on(connection, verb, **parameters)
 
-    async def run_on(self, connection: AsyncConnection, verb: str, /, **parameters: object) -> Sequence[Row[Any]]:
+    async def run_on(self, connection: asyncpg.Connection, verb: str, /, **parameters: object) -> list[Row]:
         """One statement inside a transaction that somebody else ends."""
-        sql = statement(verb)
-        if "at" in sql._bindparams:
-            parameters["at"] = self._clock.now()
-        result = await connection.execute(sql, parameters)
-        return result.all() if result.returns_rows else ()
+        return await self._fetch(connection, statement(verb), parameters)
 
-    async def select(self, query: TextClause, **parameters: object) -> Sequence[Row[Any]]:
+    async def select(self, query: Statement, **parameters: object) -> list[Row]:
         """A query put together for a filter."""
-        with translated():
-            async with self._single.connect() as connection:
-                return (await connection.execute(query, parameters)).all()
+        async with self._connection() as connection:
+            return await self._fetch(connection, query, parameters)
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+    async def transaction(self) -> AsyncIterator[asyncpg.Connection]:
         """Several statements as one act."""
+        async with self._connection() as connection, connection.transaction():
+            yield connection
+
+    async def close(self) -> None:
+        """Close the connections; those still in use after 5 s are cut."""
+        if self._pool is None:
+            return
+        try:
+            async with asyncio.timeout(_LONGEST_GOODBYE):
+                await self._pool.close()
+        except (OSError, asyncpg.InterfaceError, asyncpg.PostgresError):
+            self._pool.terminate()
+
+    async def _fetch(
+        self, connection: asyncpg.Connection, prepared: Statement, parameters: dict[str, object]
+    ) -> list[Row]:
+        if "at" in prepared.names:
+            parameters["at"] = self._clock.now()
+        rows: list[Row] = await connection.fetch(prepared.sql, *[parameters[name] for name in prepared.names])
+        return rows
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
+        with translated(ran=False):
+            pool = self._pool or await self._open()
+            connection = await pool.acquire(timeout=CONNECT_TIMEOUT)
         with translated():
-            async with self.engine.begin() as connection:
+            try:
                 yield connection
+            finally:
+                await pool.release(connection)
+
+    async def _open(self) -> asyncpg.Pool:
+        """The pool, made by whoever needs it first: it belongs to the event loop it is used on."""
+        async with self._opening:
+            if self._pool is None:
+                self._pool = await make_pool(self._url, size=self._pool_size)
+            return self._pool

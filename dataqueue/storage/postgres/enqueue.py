@@ -7,15 +7,15 @@ from itertools import chain
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Row, text
-from sqlalchemy.ext.asyncio import AsyncConnection
+import asyncpg
 
 from dataqueue.domain.job import Enqueued, JobStatus, NewJob
 from dataqueue.errors import AlreadyExists, StorageRefused
+from dataqueue.storage.postgres.connecting import Row
 from dataqueue.storage.postgres.database import Database
 from dataqueue.storage.postgres.rows import options_of
 
-_WAIT_FOR_KEY: Final = text("select set_config('lock_timeout', '1s', true)")
+_WAIT_FOR_KEY: Final = "set local lock_timeout = '1s'"
 _TRIES: Final = 3
 
 
@@ -55,7 +55,7 @@ class Enqueue:
         raise StorageRefused("jobs with the same idempotency key keep coming and going")
 
     async def _store_or_find(
-        self, connection: AsyncConnection, namespace_id: int, jobs: list[NewJob], *, alone: bool, again: bool
+        self, connection: asyncpg.Connection, namespace_id: int, jobs: list[NewJob], *, alone: bool, again: bool
     ) -> dict[UUID, Enqueued]:
         asked = [job.id for job in jobs]
         if repeated := next((index for index, id in enumerate(asked) if id in asked[:index]), None):
@@ -76,7 +76,7 @@ class Enqueue:
             job_type_ids=[self._type_ids[namespace_id, job.job_type] for job in beaten],
             payloads=[job.payload for job in beaten],
         )  # fmt: skip
-        found: dict[UUID, Row[Any]] = {row.asked_id: row for row in winners}
+        found: dict[UUID, Row] = {row.asked_id: row for row in winners}
         for job in beaten:
             winner = found.get(job.id)
             if winner is None:

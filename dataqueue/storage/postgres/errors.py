@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+import asyncpg
+from sqlalchemy.exc import DBAPIError
 
 from dataqueue.errors import (
     DataQueueError,
@@ -25,31 +25,32 @@ _NEVER_RAN: Final = frozenset({"40001", "40P01", "53300", "57P03", "25006"})
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Errors of the driver inside the block leave it as ours."""
+def translated(*, ran: bool = True) -> Iterator[None]:
+    """Errors of the driver inside the block leave it as ours. `ran`: a statement may have reached the server."""
     try:
         yield
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+        raise _meaning_of(error, ran=ran) from error
     except DBAPIError as error:
-        raise _meaning_of(error) from error
-    except PoolTimeout as error:
-        raise StorageUnavailable("no connection to the storage became free in time") from error
+        raise _meaning_of(getattr(error.orig, "__cause__", None) or error, ran=ran) from error
     except TimeoutError as error:
-        raise StorageUnavailable("the storage did not answer in time", outcome_unknown=True) from error
+        raise StorageUnavailable("the storage did not answer in time", outcome_unknown=ran) from error
     except OSError as error:
-        raise StorageUnavailable(f"cannot reach the storage: {type(error).__name__}") from error
+        raise StorageUnavailable(f"cannot reach the storage: {type(error).__name__}", outcome_unknown=ran) from error
 
 
-def _meaning_of(error: DBAPIError) -> DataQueueError:
-    state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
+def _meaning_of(error: BaseException, *, ran: bool) -> DataQueueError:
+    state = getattr(error, "sqlstate", None)
     if state == _LOCK_NOT_AVAILABLE:
         return IdempotencyInProgress("another transaction is storing a job with the same idempotency key")
     if state in _UNDEFINED:
         return StorageNotReady("the storage lacks our tables, or has those of another version: run `dataqueue migrate`")
     if state in _REFUSED_US:
         return StorageNotReady(f"the database does not let us in ({state}): check DATAQUEUE_URL and the role's rights")
-    broken = error.connection_invalidated or state is None or state.startswith("08") or state in _TRANSIENT
-    if broken and (
-        isinstance(error, OperationalError | InterfaceError) or state is not None or error.connection_invalidated
-    ):
-        return StorageUnavailable("the connection to the storage broke", outcome_unknown=state not in _NEVER_RAN)
-    return StorageRefused(f"the storage refused a statement ({state}): {type(error.orig).__name__}")
+    # Without a state it is the driver that speaks: of a broken connection, or of a value it cannot encode.
+    broken = not isinstance(error, ValueError) if state is None else state.startswith("08") or state in _TRANSIENT
+    if broken:
+        return StorageUnavailable(
+            "the connection to the storage broke", outcome_unknown=ran and state not in _NEVER_RAN
+        )
+    return StorageRefused(f"the storage refused a statement ({state}): {type(error).__name__}")

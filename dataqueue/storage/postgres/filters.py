@@ -6,32 +6,26 @@ text, not in a parameter, so that the planner sees which partial index each walk
 
 from __future__ import annotations
 
-from sqlalchemy import TextClause, text
-
 from dataqueue.domain.filters import JobFilter
 from dataqueue.domain.job import JobStatus
+from dataqueue.storage.postgres.statements import Statement, numbered
 
 _NEWEST = "order by seq desc limit :limit"
 
 
-def page_query(matching: JobFilter, *, before: int | None, limit: int) -> TextClause:
-    """A page of `job_read`, newest first; takes `namespace_id` besides."""
-    given: dict[str, object] = {"limit": limit}
-    older = ""
-    if before is not None:
-        older, given["before"] = " and seq < :before", before
-    if matching.job_types:
-        given["job_types"] = list(matching.job_types)
+def page_query(matching: JobFilter, *, goes_on: bool) -> Statement:
+    """A page of `job_read`, newest first. Takes `namespace_id` and `limit`, `job_types` when the filter has some, and
+    `before`, the `seq` to go on from, when it `goes_on`."""
+    older = " and seq < :before" if goes_on else ""
     if matching == JobFilter():
         walks = [f"(select id, seq from dataqueue.job_spec where namespace_id = :namespace_id{older} {_NEWEST})"]
     else:
         walk = _walk_of_types if matching.job_types else _walk_of_namespace
         walks = [walk(status, older) for status in matching.statuses or JobStatus]
-    sql = f"""
+    return numbered(f"""
         select * from dataqueue.job_read where namespace_id = :namespace_id and id = any(array(
             select id from ({" union all ".join(walks)}) as walked {_NEWEST}
-        )) order by seq desc"""
-    return text(sql).bindparams(**given)
+        )) order by seq desc""")
 
 
 def _walk_of_namespace(status: JobStatus, older: str) -> str:

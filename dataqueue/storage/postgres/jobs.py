@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
-
-from sqlalchemy import Row
 
 from dataqueue.domain.events import EventName
 from dataqueue.domain.filters import JobFilter
@@ -24,6 +22,7 @@ from dataqueue.domain.job import (
     Reported,
 )
 from dataqueue.errors import IllegalTransition, NotFound, StorageUnavailable
+from dataqueue.storage.postgres.connecting import Row
 from dataqueue.storage.postgres.database import Database
 from dataqueue.storage.postgres.enqueue import Enqueue
 from dataqueue.storage.postgres.filters import page_query
@@ -70,7 +69,7 @@ class PostgresJobStore:
 
     async def _take(
         self, job_types: Sequence[str], starts: Sequence[Mark], *, limit: int, worker_id: str, lease: timedelta
-    ) -> list[Row[Any]]:
+    ) -> list[Row]:
         rows = await self._move(
             "jobs/claim",
             job_types=list(job_types),
@@ -132,23 +131,26 @@ class PostgresJobStore:
         return set(job_ids) - {row.id for row in await self._move("jobs/find_open", ids=list(job_ids))}
 
     async def page(self, matching: JobFilter, *, before: int | None, limit: int) -> list[Job]:
-        query = page_query(matching, before=before, limit=limit)
-        namespace_id = await self._namespace_id()
-        return [job_of(row) for row in await self._database.select(query, namespace_id=namespace_id)]
+        rows = await self._database.select(
+            page_query(matching, goes_on=before is not None),
+            namespace_id=await self._namespace_id(),
+            job_types=list(matching.job_types),
+            before=before,
+            limit=limit,
+        )
+        return [job_of(row) for row in rows]
 
     async def _namespace_id(self) -> int:
         return await self._namespaces.id_of(self._namespace)
 
-    async def _move(
-        self, verb: str, *, leases: Sequence[Lease] | None = None, **parameters: object
-    ) -> Sequence[Row[Any]]:
+    async def _move(self, verb: str, *, leases: Sequence[Lease] | None = None, **parameters: object) -> Sequence[Row]:
         if leases is not None:
             parameters["ids"] = [lease.job_id for lease in leases]
             parameters["invocations"] = [lease.invocation for lease in leases]
         return await self._database.run(verb, namespace_id=await self._namespace_id(), **parameters)
 
     async def _reported(
-        self, leases: Sequence[Lease], rows: Sequence[Row[Any]], *, ended_by: frozenset[EventName]
+        self, leases: Sequence[Lease], rows: Sequence[Row], *, ended_by: frozenset[EventName]
     ) -> list[Reported]:
         """The own number on a job that was ended by this very verb: a repeat. Anything else came too late."""
         if len(rows) == len(leases):
@@ -168,7 +170,7 @@ class PostgresJobStore:
         return [state_of(lease) for lease in leases]
 
     @staticmethod
-    def _refuse(job_ids: Sequence[UUID], rows: Sequence[Row[Any]], *, verb: str, unless: set[str]) -> None:
+    def _refuse(job_ids: Sequence[UUID], rows: Sequence[Row], *, verb: str, unless: set[str]) -> None:
         if len(job_ids) != 1:
             return
         if not rows:

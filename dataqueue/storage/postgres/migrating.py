@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from dataqueue.errors import Invalid
-from dataqueue.storage.postgres.database import async_url
+from dataqueue.storage.postgres.connecting import connect
 from dataqueue.storage.postgres.errors import translated
 
 _ONE_AT_A_TIME = text("select pg_advisory_xact_lock(hashtext('dataqueue.migrate'))")
@@ -44,7 +44,7 @@ async def migrate(url: str, *, revision: str = "head") -> None:
 
     Invalid: there is no such revision.
     """
-    engine = create_async_engine(async_url(url), poolclass=NullPool)
+    engine = create_async_engine("postgresql+asyncpg://", poolclass=NullPool, async_creator=lambda: connect(url))
     try:
         with translated():
             async with engine.begin() as connection:

@@ -7,25 +7,22 @@ import contextlib
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import asyncpg
 import orjson
 import structlog
-from sqlalchemy import text
-from sqlalchemy.engine import make_url
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from dataqueue.errors import DataQueueError
 from dataqueue.storage.port import Hint
-from dataqueue.storage.postgres.database import async_url
-from dataqueue.storage.postgres.errors import translated
+from dataqueue.storage.postgres.connecting import connect
+from dataqueue.storage.postgres.database import Database
 
 _CHANNEL: Final = "dataqueue"
 _LONGEST: Final = 7900  # of 7,999 bytes; beyond it the names are left out, which means "some"
 _MOST_WAITING: Final = 1000
-_NOTIFY: Final = text("select pg_notify(:channel, :hint)")
 _LONGEST_PAUSE: Final = 5.0
+_CONNECT_TIMEOUT: Final = 5.0
 
 log = structlog.get_logger(__name__)
 
@@ -33,15 +30,12 @@ log = structlog.get_logger(__name__)
 class PostgresNotifier:
     """See `storage.port.Notifier`. Listens on a direct connection: a transaction pooler would lose it."""
 
-    def __init__(self, engine: AsyncEngine, listen_url: str) -> None:
-        self._engine, self._listen_url = engine, listen_url
+    def __init__(self, database: Database, listen_url: str) -> None:
+        self._database, self._listen_url = database, listen_url
 
     async def publish(self, hint: Hint) -> None:
-        packed = _packed(hint)
         try:
-            with translated():
-                async with self._engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
-                    await connection.execute(_NOTIFY, {"channel": _CHANNEL, "hint": packed})
+            await self._database.run("hints/publish", channel=_CHANNEL, hint=_packed(hint))
         except DataQueueError as error:
             log.debug("hint_lost", kind=hint.kind, error=str(error))
 
@@ -63,7 +57,7 @@ class PostgresNotifier:
         pause = 0.1
         while True:
             try:
-                connection = await asyncpg.connect(**_connect_arguments(self._listen_url), timeout=5)
+                connection = await connect(self._listen_url, timeout=_CONNECT_TIMEOUT)
                 try:
                     gone = asyncio.Event()
                     connection.add_termination_listener(lambda _: gone.set())  # noqa: B023
@@ -91,16 +85,3 @@ def _packed(hint: Hint) -> str:
 def _unpacked(payload: str) -> Hint:
     kind, namespace, names = orjson.loads(payload)
     return Hint(kind, namespace, tuple(names))
-
-
-def _connect_arguments(url: str) -> dict[str, Any]:
-    """What asyncpg takes, from a URL that SQLAlchemy takes: sockets named by `?host=…&port=…` as well."""
-    parsed = make_url(async_url(url))
-    host, port = parsed.query.get("host", parsed.host), parsed.query.get("port", parsed.port)
-    return {
-        "host": host,
-        "port": None if port is None else int(str(port)),
-        "user": parsed.username,
-        "password": parsed.password,
-        "database": parsed.database,
-    }

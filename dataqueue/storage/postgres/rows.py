@@ -7,11 +7,11 @@ from dataclasses import fields
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Row
 
 from dataqueue.domain.events import Event, EventName
 from dataqueue.domain.job import EMPTY_OBJECT, ClaimedJob, FailureReason, Job, JobStatus, Json, NewJob
 from dataqueue.domain.retry import RetryPolicy
+from dataqueue.storage.postgres.connecting import Row
 
 _NO_RETRY_FIELDS: Final = RetryPolicy()
 _DERIVED: Final = frozenset(
@@ -30,46 +30,47 @@ _DERIVED: Final = frozenset(
 _PLAIN: Final = tuple(field.name for field in fields(Job) if field.name not in _DERIVED)
 
 
-def job_of(row: Row[Any]) -> Job:
+def job_of(row: Row) -> Job:
     """A row of `job_read`."""
-    found = row._mapping
-    reason = found["failure_reason"]
+    reason = row["failure_reason"]
     return Job(
-        **{name: found[name] for name in _PLAIN},
-        payload=Json(found["payload"]),
-        status=JobStatus(found["status"]),
-        tags=tuple(found["tags"]),
+        **{name: row[name] for name in _PLAIN},
+        payload=Json(row["payload"]),
+        status=JobStatus(row["status"]),
+        tags=tuple(row["tags"]),
         failure_reason=None if reason is None else FailureReason(reason),
-        error_history=Json(found["error_history"]),
-        group=None if found["group_id"] is None else {"id": found["group_id"], "tier": found["group_tier"]},
+        error_history=Json(row["error_history"]),
+        group=None if row["group_id"] is None else {"id": row["group_id"], "tier": row["group_tier"]},
         depends_on=None,
         steps=EMPTY_OBJECT,
         wait_token_id=None,
     )
 
 
-def claimed_of(row: Row[Any], namespace: str) -> ClaimedJob:
+def claimed_of(row: Row, namespace: str) -> ClaimedJob:
     """A row of `jobs/claim`."""
-    options: Mapping[str, Any] | None = None if row.options is None else orjson.loads(row.options)
+    raw = row["options"]
+    options: Mapping[str, Any] | None = None if raw is None else orjson.loads(raw)
+    tags = row["tags"]
     return ClaimedJob(
-        id=row.id,
+        id=row["id"],
         namespace=namespace,
-        job_type=row.job_type,
-        payload=Json(row.payload),
-        tags=tuple(row.tags) if row.tags else (),
-        priority=-row.rank,
-        attempts=row.attempts,
-        max_attempts=row.max_attempts,
-        crashes=row.crashes,
-        invocation=row.invocation,
+        job_type=row["job_type"],
+        payload=Json(row["payload"]),
+        tags=tuple(tags) if tags else (),
+        priority=-row["rank"],
+        attempts=row["attempts"],
+        max_attempts=row["max_attempts"],
+        crashes=row["crashes"],
+        invocation=row["invocation"],
         timeout_ms=None if options is None else options.get("timeout_ms"),
         retry=_NO_RETRY_FIELDS if options is None else _retry_of(options),
-        run_at=row.run_at,
-        created_at=row.created_at,
+        run_at=row["run_at"],
+        created_at=row["created_at"],
     )
 
 
-def event_of(row: Row[Any]) -> Event:
+def event_of(row: Row) -> Event:
     """A row of `events/of_job`."""
     return Event(
         id=row.id,

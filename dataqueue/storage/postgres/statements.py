@@ -5,13 +5,19 @@ from __future__ import annotations
 import re
 from functools import cache
 from importlib.resources import files
-from typing import Final
-
-from sqlalchemy import TextClause, text
+from typing import Final, NamedTuple
 
 _SQL: Final = files(__package__) / "sql"
 _INCLUDE: Final = re.compile(r"^-- include: (\S+)$", re.MULTILINE)
 _COMMENT: Final = re.compile(r"--.*$", re.MULTILINE)
+_PARAMETER: Final = re.compile(r"(?<![\w:]):([a-z_]+)\b")
+
+
+class Statement(NamedTuple):
+    """What the driver takes: `$1`, `$2`, … in the text, and the names in that order."""
+
+    sql: str
+    names: tuple[str, ...]
 
 
 def source_of(name: str) -> str:
@@ -21,9 +27,15 @@ def source_of(name: str) -> str:
 
 
 @cache
-def statement(name: str) -> TextClause:
-    """A statement to execute with its named parameters."""
-    return text(source_of(name))
+def statement(name: str) -> Statement:
+    """The statement of a file."""
+    return numbered(source_of(name))
+
+
+def numbered(sql: str) -> Statement:
+    """A statement from one with named parameters (`:name`)."""
+    names: dict[str, int] = {}
+    return Statement(_PARAMETER.sub(lambda match: f"${names.setdefault(match[1], len(names) + 1)}", sql), tuple(names))
 
 
 def split_script(script: str) -> list[str]:

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Final
-
-from sqlalchemy import text
 
 from dataqueue.clock import Clock
 from dataqueue.errors import StorageNotReady
-from dataqueue.storage.postgres.database import Database, make_engine
-from dataqueue.storage.postgres.errors import translated
+from dataqueue.storage.postgres.database import Database
 from dataqueue.storage.postgres.events import PostgresEventLog
 from dataqueue.storage.postgres.jobs import PostgresJobStore
 from dataqueue.storage.postgres.keys import PostgresKeyStore
@@ -19,24 +15,18 @@ from dataqueue.storage.postgres.namespaces import Namespaces
 from dataqueue.storage.postgres.notifier import PostgresNotifier
 from dataqueue.storage.postgres.upkeep import PostgresUpkeep
 
-_STATE: Final = text(
-    "select (select version_num from dataqueue.alembic_version) as revision,"
-    " pg_is_in_recovery() as is_standby, current_setting('plan_cache_mode') as plan_cache_mode,"
-    " current_setting('jit') as jit"
-)
-
 
 class PostgresStorage:
     """See `storage.port.Storage`."""
 
     def __init__(self, url: str, *, listen_url: str | None, pool_size: int, clock: Clock) -> None:
-        self.database = Database(make_engine(url, pool_size=pool_size), clock)
+        self.database = Database(url, pool_size=pool_size, clock=clock)
         self._namespaces = Namespaces(self.database)
         self._job_stores: dict[str, PostgresJobStore] = {}
         self._event_logs: dict[str, PostgresEventLog] = {}
         self.keys = PostgresKeyStore(self.database)
         self.upkeep = PostgresUpkeep(self.database, self._namespaces)
-        self.notifier = PostgresNotifier(self.database.engine, listen_url or url)
+        self.notifier = PostgresNotifier(self.database, listen_url or url)
 
     def jobs(self, namespace: str) -> PostgresJobStore:
         if namespace not in self._job_stores:
@@ -49,9 +39,7 @@ class PostgresStorage:
         return self._event_logs[namespace]
 
     async def check(self) -> None:
-        with translated():
-            async with self.database.engine.connect() as connection:
-                state = (await connection.execute(_STATE)).one()
+        [state] = await self.database.run("upkeep/check")
         if state.is_standby:
             raise StorageNotReady("the database is a standby: point DATAQUEUE_URL at the primary")
         if state.revision != self._head:
@@ -69,4 +57,4 @@ class PostgresStorage:
         return head_revision()
 
     async def close(self) -> None:
-        await self.database.engine.dispose()
+        await self.database.close()
