@@ -19,6 +19,7 @@ from dataqueue.settings import Settings
 from dataqueue.storage.opening import open_storage, storage_url
 from dataqueue.storage.port import Storage
 
+_PATIENCE: Final = 5.0  # a caller who waits longer for one statement is better served by a 503
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _log = structlog.get_logger(__name__)
 
@@ -36,7 +37,7 @@ async def running(settings: Settings, storage: Storage | None) -> AsyncIterator[
         if storage is None:
             url = await asyncio.to_thread(stack.enter_context, storage_url(settings))
             listen_url = settings.listen_url.get_secret_value() if settings.listen_url else None
-            storage = open_storage(url, listen_url=listen_url, pool_size=settings.pool_size)
+            storage = open_storage(url, listen_url=listen_url, pool_size=settings.pool_size, patience=_PATIENCE)
         try:
             await _refuse_unprotected(settings, storage)
             async with _serving(settings, storage) as service:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Final
 
 import structlog
 
 from dataqueue.domain.job import ClaimedJob
-from dataqueue.outcome import Crashed, Outcome, Released
+from dataqueue.outcome import Crashed, Failed, Outcome, Released
 from workers.attempt import failed, timed_out
 from workers.child import exit_of
 from workers.messages import STARTED, job_to_line, outcome_from_line
@@ -27,22 +27,28 @@ _LARGEST_LINE: Final = 64 << 20
 
 
 class Isolation:
-    """`await isolation(job)`: the job's outcome. One job at a time; others wait, their leases kept by the heartbeat."""
+    """`await isolation(job)`: the job's outcome, each in a process of its own, so that none waits for another to end.
+
+    Starting one is a second of a core's work at worst (the handlers are imported anew), so only as many start at a
+    time as there are cores; the others wait, their leases kept by the heartbeat.
+    """
 
     def __init__(self, modules: Sequence[str], *, command: Sequence[str] | None = None) -> None:
         """`modules`: those that hold the handlers; each child imports them anew."""
         self._command = tuple(command or python_module("workers.isolated", *modules))
-        self._turn = asyncio.Lock()
+        self._starting = asyncio.Semaphore(os.cpu_count() or 1)
 
     async def __call__(self, job: ClaimedJob) -> Outcome:
         """Run the job to its outcome. Cancelling this call kills the job's process and what it started."""
-        async with self._turn:
-            try:
-                async with _alone(self._command) as process:
-                    return await _outcome(process, job)
-            except OSError as error:
-                log.warning("isolation.not_started", job_id=str(job.id), error=str(error))
-                return Released()
+        try:
+            async with AsyncExitStack() as stack:
+                async with self._starting:
+                    process = await stack.enter_async_context(_alone(self._command))
+                    first = await _first_line(process, job)
+                return first if isinstance(first, Failed) else await _outcome(process, job, first)
+        except OSError as error:
+            log.warning("isolation.not_started", job_id=str(job.id), error=str(error))
+            return Released()
 
 
 class _Process:
@@ -111,12 +117,16 @@ async def _alone(command: Sequence[str]) -> AsyncIterator[_Process]:
         await child.end()
 
 
-async def _outcome(process: _Process, job: ClaimedJob) -> Outcome:
+async def _first_line(process: _Process, job: ClaimedJob) -> bytes | Failed:
+    """What the process says when the handler is about to be called, or has ended already."""
     await process.send(job_to_line(job))
     try:
-        line = await process.line(within=_LONGEST_START)
+        return await process.line(within=_LONGEST_START)
     except TimeoutError:
         return failed(TimeoutError(f"its own process was not ready within {_LONGEST_START:g} s"), job)
+
+
+async def _outcome(process: _Process, job: ClaimedJob, line: bytes) -> Outcome:
     if line == STARTED:
         allowed = None if job.timeout_ms is None else job.timeout_ms / 1000 + _AFTER_TIMEOUT
         try:

@@ -25,11 +25,20 @@ def storage_url(settings: Settings) -> Iterator[str]:
 
 
 def open_storage(
-    url: str, *, listen_url: str | None = None, pool_size: int = 10, clock: Clock | None = None
+    url: str,
+    *,
+    listen_url: str | None = None,
+    pool_size: int = 10,
+    patience: float = 15.0,
+    clock: Clock | None = None,
 ) -> Storage:
-    """Connects lazily, so that a process may start before its storage. Invalid: no such kind of storage."""
+    """Connects lazily, so that a process may start before its storage. Invalid: no such kind of storage.
+
+    `patience`: seconds that one operation may take before the storage counts as unavailable.
+    """
     if url.startswith(("postgresql://", "postgres://", "postgresql+asyncpg://")):
-        return PostgresStorage(url, listen_url=listen_url, pool_size=pool_size, clock=clock or StorageClock())
+        clock = clock or StorageClock()
+        return PostgresStorage(url, listen_url=listen_url, pool_size=pool_size, patience=patience, clock=clock)
     scheme = url.partition(":")[0]
     raise Invalid(f"DATAQUEUE_URL: no storage for {scheme!r}; use postgresql://user:password@host/database")
 

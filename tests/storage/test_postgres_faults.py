@@ -299,11 +299,8 @@ async def test_listening_goes_on_after_its_connection_was_killed(live_storage: S
         assert await asyncio.wait_for(anext(hints), 10) == Hint("ready", NAMESPACE, ("mail",))
 
 
-async def test_a_statement_that_was_given_up_on_is_of_unknown_outcome(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("dataqueue.storage.postgres.connecting._COMMAND_TIMEOUT", 0.2)
-    storage = open_storage(database_url, pool_size=1)
+async def test_a_statement_that_was_given_up_on_is_of_unknown_outcome(database_url: str) -> None:
+    storage = open_storage(database_url, pool_size=1, patience=0.2)
     jobs, held = storage.jobs(NAMESPACE), await given_claimed_job(storage)
     async with connected(database_url) as other:
         lock = other.transaction()

@@ -9,7 +9,6 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import asyncpg
 
 CONNECT_TIMEOUT: Final = 1.5
-_COMMAND_TIMEOUT: Final = 15.0
 _OF_SQLALCHEMY: Final = frozenset({"prepared_statement_cache_size", "prepared_statement_name_func", "async_fallback"})
 """Options that SQLAlchemy knows and that would reach the server as settings it does not have."""
 
@@ -31,9 +30,10 @@ def dsn_of(url: str) -> str:
     return urlunsplit(parts._replace(query=urlencode(query)))
 
 
-def make_pool(url: str, *, size: int) -> asyncpg.Pool:
+def make_pool(url: str, *, size: int, patience: float) -> asyncpg.Pool:
     """A pool that connects when first used, and gives up on a database that is gone in under two seconds.
 
+    `patience`: seconds a statement may take; one that is not answered by then has an unknown outcome.
     Connections are given back as they are: no statement of ours leaves anything behind in a session.
     """
     return asyncpg.create_pool(
@@ -41,7 +41,7 @@ def make_pool(url: str, *, size: int) -> asyncpg.Pool:
         min_size=0,
         max_size=size,
         timeout=CONNECT_TIMEOUT,
-        command_timeout=_COMMAND_TIMEOUT,
+        command_timeout=patience,
         record_class=Row,
         reset=_leave_as_it_is,
     )

@@ -20,8 +20,8 @@ _LONGEST_GOODBYE: Final = 5.0
 class Database:
     """Runs our statements. One statement is one round trip and one transaction unless `transaction` says otherwise."""
 
-    def __init__(self, url: str, *, pool_size: int, clock: Clock) -> None:
-        self._url, self._pool_size, self._clock = url, pool_size, clock
+    def __init__(self, url: str, *, pool_size: int, patience: float, clock: Clock) -> None:
+        self._url, self._pool_size, self._patience, self._clock = url, pool_size, patience, clock
         self._pool: asyncpg.Pool | None = None
         self._opening = asyncio.Lock()
 
@@ -78,5 +78,5 @@ class Database:
         """The pool, made by whoever needs it first: it belongs to the event loop it is used on."""
         async with self._opening:
             if self._pool is None:
-                self._pool = await make_pool(self._url, size=self._pool_size)
+                self._pool = await make_pool(self._url, size=self._pool_size, patience=self._patience)
             return self._pool

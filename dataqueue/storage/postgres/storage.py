@@ -19,8 +19,8 @@ from dataqueue.storage.postgres.upkeep import PostgresUpkeep
 class PostgresStorage:
     """See `storage.port.Storage`."""
 
-    def __init__(self, url: str, *, listen_url: str | None, pool_size: int, clock: Clock) -> None:
-        self.database = Database(url, pool_size=pool_size, clock=clock)
+    def __init__(self, url: str, *, listen_url: str | None, pool_size: int, patience: float, clock: Clock) -> None:
+        self.database = Database(url, pool_size=pool_size, patience=patience, clock=clock)
         self._namespaces = Namespaces(self.database)
         self._job_stores: dict[str, PostgresJobStore] = {}
         self._event_logs: dict[str, PostgresEventLog] = {}
