@@ -15,6 +15,7 @@ from dataqueue.storage.port import JobStore
 LARGEST_WRITE: Final = 1000
 _RETRY_WITHIN: Final = 1.2
 _RETRY_PAUSE: Final = 0.1
+_WEIGHT_BITS: Final = 12  # of a payload: one more for each 4 KiB
 
 Unit = Sequence[NewJob]
 """Jobs that are stored together or not at all: one request's."""
@@ -26,8 +27,8 @@ class Enqueuer:
     def __init__(self, jobs: JobStore, *, announce: Callable[[set[str]], None]) -> None:
         self._jobs, self._announce = jobs, announce
         # Apart, because a keyed write may wait for somebody's open transaction and an unkeyed one never does.
-        self._unkeyed: Coalescer[Unit, list[Enqueued]] = Coalescer(self._write, most=LARGEST_WRITE, weight=len)
-        self._keyed: Coalescer[Unit, list[Enqueued]] = Coalescer(self._write, most=LARGEST_WRITE, weight=len)
+        self._unkeyed: Coalescer[Unit, list[Enqueued]] = Coalescer(self._write, most=LARGEST_WRITE, weight=_weight)
+        self._keyed: Coalescer[Unit, list[Enqueued]] = Coalescer(self._write, most=LARGEST_WRITE, weight=_weight)
 
     async def add(self, unit: Unit) -> list[Enqueued]:
         """Store the jobs, whole or not at all, and answer once that is certain.
@@ -57,30 +58,32 @@ class Enqueuer:
             self._announce(ready)
         return answers
 
-    async def _halved(self, units: Sequence[Unit]) -> list[list[Enqueued] | Exception]:
-        """One write for all; when the storage refuses it, halves, until the unit at fault stands alone."""
-        try:
-            return [*await self._certainly(units)]
-        except StorageUnavailable as error:
-            return [error] * len(units)
-        except DataQueueError as error:
-            if len(units) == 1:
-                return [error]
-        middle = len(units) // 2
-        return [*await self._halved(units[:middle]), *await self._halved(units[middle:])]
+    async def _halved(self, units: Sequence[Unit], *, again: bool = False) -> list[list[Enqueued] | Exception]:
+        """One write for all, repeated with the same ids when its reply was lost: that cannot store a job twice.
 
-    async def _certainly(self, units: Sequence[Unit]) -> list[list[Enqueued]]:
-        """Write, and when the reply was lost write again with the same ids: that cannot store a job twice."""
+        When the storage refuses it, halves, until the unit at fault stands alone; what they repeat is still a repeat.
+        """
         loop = asyncio.get_running_loop()
-        give_up, again = loop.time() + _RETRY_WITHIN, False
+        give_up = loop.time() + _RETRY_WITHIN
         while True:
             try:
-                return await self._jobs.enqueue(units, again=again)
+                return [*await self._jobs.enqueue(units, again=again)]
             except StorageUnavailable as error:
                 again = again or error.outcome_unknown
                 if not again or loop.time() + _RETRY_PAUSE >= give_up:
-                    raise
+                    return [error] * len(units)
+            except DataQueueError as error:
+                if len(units) == 1:
+                    return [error]
+                break
             await asyncio.sleep(_RETRY_PAUSE)
+        middle = len(units) // 2
+        return [*await self._halved(units[:middle], again=again), *await self._halved(units[middle:], again=again)]
+
+
+def _weight(unit: Unit) -> int:
+    """A large payload counts as several jobs, so that a shared write stays within some megabytes."""
+    return sum(1 + (len(job.payload) >> _WEIGHT_BITS) for job in unit)
 
 
 def _starts_now(job: NewJob) -> bool:

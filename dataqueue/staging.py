@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -18,6 +19,7 @@ from dataqueue.storage.port import Upkeep
 
 _BATCH: Final = 1000
 _SHORTEST_SLEEP: Final = 0.02
+_REST: Final = 20  # times as long as a look took: dear ones (a snapshot is held somewhere) come less often
 _FIRST_RETRY: Final = 0.1
 _log = structlog.get_logger(__name__)
 
@@ -42,13 +44,15 @@ class Stager:
 
     async def tick(self) -> float:
         """Stage one batch; says how many seconds to sleep."""
+        began = time.monotonic()
         staged = await self._upkeep.stage(limit=self._batch)
+        rest = max(_SHORTEST_SLEEP, _REST * (time.monotonic() - began))
         if staged.count:
             await self._announce()
         if staged.count >= self._batch:
             return 0
         due_in = self._longest_sleep if staged.next_due_in is None else staged.next_due_in
-        return min(max(due_in, _SHORTEST_SLEEP), self._longest_sleep)
+        return max(min(due_in, self._longest_sleep), min(rest, self._longest_sleep))
 
     async def run(self) -> None:
         """Tick for ever. After an error sooner or later again, and one line in the log for each outage."""

@@ -52,7 +52,7 @@ class Claimer:
         self._enough = max(1, concurrency // 4)
         self._hinted, self._freed, self._stopped = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._backoff = Backoff()
-        self._unsure = False
+        self._unsure_until = self._next_recall = 0.0
         self._looks = iter(_LOOK_AGAIN)
 
     def hint(self) -> None:
@@ -97,7 +97,7 @@ class Claimer:
             jobs = await self._jobs.claim(self._job_types, limit=room, worker_id=self._worker_id, lease=self._lease)
         except Exception as error:  # noqa: BLE001 - a claimer that dies is a worker that does nothing
             # Also after what looks like a refusal: a look costs one statement, a stranded job a lease and a crash.
-            self._unsure = True
+            self._unsure_until = time.monotonic() + self._table.lease
             await self._sit_out(error)
             return None
         if self._backoff.failures:
@@ -105,18 +105,19 @@ class Claimer:
             self._backoff.reset()
         if jobs and time.monotonic() >= sent + self._table.believed:
             log.warning("claims.too_late", jobs=len(jobs))
-            self._unsure = True
+            self._unsure_until = time.monotonic() + self._table.lease
             return None
         self._start(self._table.take(jobs, sent=sent))
         return len(jobs)
 
     async def _recall(self) -> None:
         """Give back what a claim took whose reply never came: nobody runs it, and its lease would end as a crash."""
-        if not self._unsure:
+        now = time.monotonic()
+        if not self._next_recall <= now < self._unsure_until:
             return
         if found := await self._jobs.recall(self._worker_id, known=self._table.leases()):
             log.info("claims.recalled", jobs=found)
-        self._unsure = False
+        self._next_recall = now + 0.5
 
     async def _wait_for_room(self, *, linger: float) -> int:
         loop = asyncio.get_running_loop()
@@ -128,7 +129,7 @@ class Claimer:
                 until = now + linger
             if room >= self._enough or (room > 0 and until is not None and now >= until):
                 return room
-            await _wait(self._freed, None if until is None else until - now)
+            await _wait(self._freed, self._poll if until is None else until - now)
         return 0
 
     async def _wait_for_work(self, found: int) -> None:
@@ -137,6 +138,8 @@ class Claimer:
             self._looks = iter(_LOOK_AGAIN)
         pause = next(self._looks, None) or self._poll * random.uniform(1 - _JITTER, 1 + _JITTER)
         await _wait(self._hinted, pause)
+        if self._hinted.is_set():
+            self._looks = iter(_LOOK_AGAIN)
 
     async def _sit_out(self, error: Exception) -> None:
         pause = self._backoff.next()

@@ -1,9 +1,12 @@
-"""Writing one kind of outcome: many in a write, again while the storage is away, never after the lease."""
+"""Writing one kind of outcome: many in a write, again while the storage is away.
+
+Also when this worker would no longer believe in the lease: the storage's fence makes a late write harmless, and while
+nobody has taken the job over it is still good. What a drop would save is nothing; what it costs is a second run.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from operator import itemgetter
 from typing import Final, Generic, TypeVar
@@ -27,7 +30,7 @@ Report = tuple[Held, T, int]
 
 
 class Delivery(Generic[T]):
-    """Shares the writes of one verb. The lease of each report is looked at right before it is sent.
+    """Shares the writes of one verb.
 
     `refused` takes what the storage refuses when it is sent alone.
     """
@@ -46,7 +49,7 @@ class Delivery(Generic[T]):
         self._shared: Coalescer[Report[T], None] = Coalescer(self._deliver, most=LARGEST_WRITE, weight=itemgetter(2))
         self.waiting = 0
         """The weight of what has not been written yet."""
-        self.written = self.lost = self.dropped = 0
+        self.written = self.lost = 0
 
     def add(self, held: Held, value: T, *, size: int = 0) -> None:
         """Hand in one report; `size` is that of its value."""
@@ -67,7 +70,7 @@ class Delivery(Generic[T]):
 
     async def _until_settled(self, reports: Sequence[Report[T]]) -> None:
         backoff = Backoff()
-        while reports := self._still_ours(reports):
+        while True:
             try:
                 answers = await self._write([held.lease for held, _, _ in reports], [value for _, value, _ in reports])
             except StorageRefused as error:
@@ -93,17 +96,6 @@ class Delivery(Generic[T]):
         held = reports[0][0]
         log.error("report.refused", verb=self._verb, job_id=str(held.job.id), error=str(error))
         self._refused(held)
-
-    def _still_ours(self, reports: Sequence[Report[T]]) -> Sequence[Report[T]]:
-        now = time.monotonic()
-        late = [held for held, _, _ in reports if held.deadline <= now]
-        if not late:
-            return reports
-        for held in late:
-            log.warning("report.dropped", verb=self._verb, job_id=str(held.job.id), job_type=held.job.job_type)
-        self.dropped += len(late)
-        self._table.drop(late)
-        return [report for report in reports if report[0].deadline > now]
 
     def _settle(self, reports: Sequence[Report[T]], answers: Sequence[Reported]) -> None:
         done = [held for held, _, _ in reports]

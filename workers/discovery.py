@@ -10,6 +10,8 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Final
 
+from workers.shutdown import Leaving
+
 ENTRY_POINTS: Final = "dataqueue.handlers"
 OUR_NAMES: Final = frozenset({"alembic", "app", "dataqueue", "workers"})
 
@@ -55,6 +57,8 @@ def _see_working_directory() -> None:
 def _import(name: str, *, what: str) -> None:
     try:
         importlib.import_module(name)
+    except Leaving:
+        raise
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
             raise HandlersNotLoaded(

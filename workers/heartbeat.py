@@ -19,6 +19,7 @@ from workers.leases import Held, LeaseTable, Stop
 log = structlog.get_logger(__name__)
 
 _BATCH: Final = 1000
+_BUSY_PAUSE: Final = 1.0  # somebody's transaction holds the row: it must be renewed before the lease is over
 _BEATS: Final = 3  # in the length of a lease
 
 
@@ -49,9 +50,8 @@ class Heartbeat:
     async def run(self) -> None:
         backoff = Backoff(longest=self._period)
         while True:
-            pause = self._period
             try:
-                await self.tick()
+                pause = await self.tick()
             except Exception as error:
                 pause = backoff.next()
                 if backoff.failures == 1:
@@ -63,13 +63,15 @@ class Heartbeat:
                 backoff.reset()
             await self._rest(pause)
 
-    async def tick(self) -> None:
-        """Renew what is held now, and act on the answers."""
-        held = self._table.to_renew()
+    async def tick(self) -> float:
+        """Renew what is held now, and act on the answers; the seconds until the next time."""
+        held, pause = self._table.to_renew(), self._period
         for start in range(0, len(held), _BATCH):
-            await self._beat(held[start : start + _BATCH])
+            if Beat.BUSY in await self._beat(held[start : start + _BATCH]):
+                pause = min(self._period, _BUSY_PAUSE)
+        return pause
 
-    async def _beat(self, held: Sequence[Held]) -> None:
+    async def _beat(self, held: Sequence[Held]) -> Sequence[Beat]:
         sent = time.monotonic()
         async with asyncio.timeout(self._patience):
             beats = await self._jobs.heartbeat([one.lease for one in held], lease=timedelta(seconds=self._table.lease))
@@ -84,6 +86,7 @@ class Heartbeat:
                 self._told(one)
         if Beat.CANCEL in beats:
             self._cancelled()
+        return beats
 
     async def _rest(self, seconds: float) -> None:
         try:

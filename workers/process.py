@@ -50,9 +50,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         modules = load_handlers(settings.import_list)
         job_types = _served(split(options.job_types))
-        with storage_url(settings) as url, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with storage_url(settings) as url:
             open_another = partial(open_storage, url, listen_url=_listen_url(settings), pool_size=_POOL)
-            runner.run(_work(settings, open_another, shutdown, tether, job_types=job_types, modules=modules))
+            # An exception that breaks into the start of a loop leaves it half made.
+            shutdown.only_take_note()
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(_work(settings, open_another, shutdown, tether, job_types=job_types, modules=modules))
     except Exception as error:  # noqa: BLE001 - the edge: an error we know is a sentence, another a traceback
         return complain(error)
     return 0

@@ -36,7 +36,8 @@ class Reporter:
         def forget(held: Held) -> None:
             table.drop([held])
 
-        self._table, self._expect = table, expect
+        self._table, self._expect, self._ended, self._given_back = table, expect, ended, given_back
+        self._ready_at_once: set[Held] = set()
         self.completing: Delivery[Json | None] = Delivery(
             "complete",
             write=lambda leases, outputs: jobs.complete(leases, outputs=outputs),
@@ -49,7 +50,7 @@ class Reporter:
             write=lambda leases, failures: jobs.fail(leases, failures=failures),
             table=table,
             refused=forget,
-            written=lambda _: ended(),
+            written=self._failed,
         )
         self.releasing: Delivery[None] = Delivery(
             "release",
@@ -73,11 +74,6 @@ class Reporter:
         """Outcomes that came too late: somebody else has, or had, the job."""
         return sum(delivery.lost for delivery in self._all)
 
-    @property
-    def dropped(self) -> int:
-        """Outcomes that could not be written before their lease ended."""
-        return sum(delivery.dropped for delivery in self._all)
-
     def report(self, held: Held, outcome: Outcome) -> None:
         """Hand in an outcome; returns at once."""
         match outcome:
@@ -85,7 +81,9 @@ class Reporter:
                 self.completing.add(held, output, size=0 if output is None else len(output))
             case Failed(failure):
                 self.failing.add(held, failure, size=len(failure.message))
-                if failure.retry_after is not None:
+                if failure.retry_after is not None and not failure.retry_after:
+                    self._ready_at_once.add(held)
+                elif failure.retry_after is not None:
                     self._expect(failure.retry_after.total_seconds())
             case Released():
                 self.releasing.add(held, None)
@@ -93,6 +91,12 @@ class Reporter:
                 self.abandoning.add(held, None)
             case Gone():
                 self._table.drop([held])
+
+    def _failed(self, done: list[Held]) -> None:
+        self._ended()
+        if ready := [held for held in done if held in self._ready_at_once]:
+            self._ready_at_once.difference_update(ready)
+            self._given_back(ready)
 
     async def settle(self) -> None:
         """Wait until everything handed in has been written or given up."""

@@ -24,7 +24,7 @@ class Shutdown:
         self._interrupting = interrupting
         self.drain, self.hurry = asyncio.Event(), asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._attaching = threading.Lock()
+        self._attaching = threading.RLock()  # a signal may interrupt its holder
         self._told_at: float | None = None
 
     def attach(self) -> None:
@@ -43,6 +43,12 @@ class Shutdown:
     def tell_hurry(self) -> None:
         self._tell(self.drain)
         self._tell(self.hurry)
+
+    def only_take_note(self) -> None:
+        """From here on a signal interrupts nothing: whatever starts next finds `drain` set."""
+        self._interrupting = False
+        for number in _heard():
+            signal.signal(number, lambda *_: self.tell_drain())
 
     def on_signals(self, *, second_hurries: bool) -> None:
         """Let signals speak. A second one within half a second is the same request, sent to a group and a process."""
@@ -68,11 +74,15 @@ class Shutdown:
                 self._loop.call_soon_threadsafe(event.set)
 
 
+class Leaving(SystemExit):
+    """A signal unwinds the stack; whoever catches SystemExit for other reasons lets this one pass."""
+
+
 def leave_by_exception(code: int = 0) -> None:
     """Until a loop takes the signals over, let them unwind the stack, so that every `finally` runs."""
 
     def leave(number: int, frame: object) -> None:
-        raise SystemExit(code)
+        raise Leaving(code)
 
     for number in _heard():
         signal.signal(number, leave)

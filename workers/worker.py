@@ -132,6 +132,7 @@ class Worker:
         hurried = self._hurried.is_set()
         await _first_of(self.executor.idle(), within=_LAST_WORDS_IN_HURRY if hurried else _LAST_WORDS)
         self.executor.settle_all()
+        await _first_of(claiming, within=_LAST_WORDS)  # a claim under way is given back
         await _first_of(self._settled(), within=_LAST_WRITES)
         claiming.cancel()
         await _first_of(claiming, within=_LAST_WORDS)

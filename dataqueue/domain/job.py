@@ -140,11 +140,13 @@ class Reported(StrEnum):
 
 
 class Beat(StrEnum):
-    """What a heartbeat learns of one lease. CANCEL: the job is cancelled now, in the same act."""
+    """What a heartbeat learns of one lease. CANCEL: the job is cancelled now, in the same act. BUSY: somebody's
+    transaction holds the job; the lease is neither lost nor renewed."""
 
     OK = "ok"
     LOST = "lost"
     CANCEL = "cancel"
+    BUSY = "busy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

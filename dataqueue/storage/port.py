@@ -50,7 +50,10 @@ class JobStore(Protocol):
         ...
 
     async def heartbeat(self, leases: Sequence[Lease], *, lease: timedelta) -> list[Beat]:
-        """Extend leases from now; a job whose cancel was requested ends cancelled instead. Answers in order."""
+        """Extend leases from now; a job whose cancel was requested ends cancelled instead. Waits for nobody.
+
+        Answers in order.
+        """
         ...
 
     async def abandon(self, leases: Sequence[Lease]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -57,6 +57,10 @@ class Mortal:
         finally:
             for process in frozen:
                 process.resume()
+
+    def away(self, how: str) -> AbstractContextManager[None]:
+        """It is `gone` or `stalled` during the block."""
+        return {"gone": self.gone, "stalled": self.stalled}[how]()
 
     def restart_immediately(self) -> None:
         """As `pg_ctl restart -m immediate`: every connection is dropped in the middle of what it does."""

@@ -138,9 +138,12 @@ async def test_heartbeats_that_name_jobs_in_any_order_do_not_block_each_other(st
     async def beat() -> None:
         for _ in range(3):
             shuffled = chance.sample(leases, len(leases))
-            assert await jobs.heartbeat(shuffled, lease=LEASE) == [Beat.OK] * len(leases)
+            beats = await jobs.heartbeat(shuffled, lease=LEASE)
+            # What another beat is writing at this moment is told to be busy, never to be lost.
+            assert set(beats) <= {Beat.OK, Beat.BUSY}
 
     await asyncio.gather(*(beat() for _ in range(8)))
+    assert await jobs.heartbeat(leases, lease=LEASE) == [Beat.OK] * len(leases)
 
 
 async def test_a_lease_that_was_abandoned_is_reclaimed_without_waiting(storage: Storage) -> None:

@@ -71,6 +71,9 @@ class Database:
         with translated():
             try:
                 yield connection
+            except asyncpg.ReadOnlySQLTransactionError:
+                connection.terminate()  # a former primary: the next connection may find the new one
+                raise
             finally:
                 await pool.release(connection)
 

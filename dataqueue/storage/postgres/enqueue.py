@@ -58,7 +58,8 @@ class Enqueue:
         self, connection: asyncpg.Connection, namespace_id: int, jobs: list[NewJob], *, alone: bool, again: bool
     ) -> dict[UUID, Enqueued]:
         asked = [job.id for job in jobs]
-        if repeated := next((index for index, id in enumerate(asked) if id in asked[:index]), None):
+        if len(set(asked)) < len(asked):
+            repeated = next(index for index, id in enumerate(asked) if id in asked[:index])
             if not alone:
                 raise StorageRefused("one of several requests asks for an id twice")
             raise AlreadyExists(f"a job with the id {asked[repeated]}", index=repeated)

@@ -21,6 +21,7 @@ _LOCK_NOT_AVAILABLE: Final = "55P03"
 _UNDEFINED: Final = frozenset({"42P01", "3F000", "42883", "42703"})  # table, schema, function, column
 _REFUSED_US: Final = frozenset({"3D000", "28000", "28P01", "42501"})  # no such database, role, password; no right
 _TRANSIENT: Final = frozenset({"40001", "40P01", "53300", "57P01", "57P02", "57P03", "25006"})
+_OF_THE_DATA: Final = ("21", "22", "23", "42", "54")  # only these would be refused again
 _NEVER_RAN: Final = frozenset({"40001", "40P01", "53300", "57P03", "25006"})
 
 
@@ -48,7 +49,7 @@ def _meaning_of(error: BaseException, *, ran: bool) -> DataQueueError:
     if state in _REFUSED_US:
         return StorageNotReady(f"the database does not let us in ({state}): check DATAQUEUE_URL and the role's rights")
     # Without a state it is the driver that speaks: of a broken connection, or of a value it cannot encode.
-    broken = not isinstance(error, ValueError) if state is None else state.startswith("08") or state in _TRANSIENT
+    broken = not isinstance(error, ValueError) if state is None else not state.startswith(_OF_THE_DATA)
     if broken:
         return StorageUnavailable(
             "the connection to the storage broke", outcome_unknown=ran and state not in _NEVER_RAN

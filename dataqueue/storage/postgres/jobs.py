@@ -21,7 +21,7 @@ from dataqueue.domain.job import (
     NewJob,
     Reported,
 )
-from dataqueue.errors import IllegalTransition, NotFound, StorageUnavailable
+from dataqueue.errors import IllegalTransition, NotFound
 from dataqueue.storage.postgres.connecting import Row
 from dataqueue.storage.postgres.database import Database
 from dataqueue.storage.postgres.enqueue import Enqueue
@@ -58,11 +58,8 @@ class PostgresJobStore:
         if len(rows) < limit and any(start is not START for start in starts):
             beginning = [START] * len(job_types)
             left = limit - len(rows)
-            try:
-                rows += await self._take(job_types, beginning, limit=left, worker_id=worker_id, lease=lease)
-            except StorageUnavailable:
-                if not rows:
-                    raise
+            # What this raises the claimer must hear of: it recalls what both looks took.
+            rows += await self._take(job_types, beginning, limit=left, worker_id=worker_id, lease=lease)
         lasts = {row.job_type: Mark(row.rank, row.run_at, row.seq) for row in rows}
         self._low_water.claimed(lasts, was_full=len(rows) == limit)
         return [claimed_of(row, self._namespace) for row in rows]
@@ -86,6 +83,10 @@ class PostgresJobStore:
     async def heartbeat(self, leases: Sequence[Lease], *, lease: timedelta) -> list[Beat]:
         rows = await self._move("jobs/heartbeat", leases=leases, lease=lease.total_seconds())
         beats = {Lease(row.id, row.invocation): Beat(row.beat) for row in rows}
+        if missing := [held.job_id for held in leases if held not in beats]:
+            for row in await self._move("jobs/find_states", ids=missing):
+                if row.status == JobStatus.PROCESSING:
+                    beats.setdefault(Lease(row.id, row.invocation), Beat.BUSY)
         return [beats.get(held, Beat.LOST) for held in leases]
 
     async def abandon(self, leases: Sequence[Lease]) -> None:

@@ -22,6 +22,7 @@ _CHANNEL: Final = "dataqueue"
 _LONGEST: Final = 7900  # of 7,999 bytes; beyond it the names are left out, which means "some"
 _MOST_WAITING: Final = 1000
 _LONGEST_PAUSE: Final = 5.0
+_SILENCE: Final = 15.0  # then we ask: a balancer may have dropped the connection without a word
 _CONNECT_TIMEOUT: Final = 5.0
 
 log = structlog.get_logger(__name__)
@@ -63,13 +64,22 @@ class PostgresNotifier:
                     connection.add_termination_listener(lambda _: gone.set())  # noqa: B023
                     await connection.add_listener(_CHANNEL, on_notify)
                     pause = 0.1
-                    await gone.wait()
+                    while not await _happens(gone, within=_SILENCE):
+                        await connection.execute("select 1", timeout=_CONNECT_TIMEOUT)
                 finally:
                     connection.terminate()
             except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 log.debug("listen_failed", error=type(error).__name__)
             await asyncio.sleep(random.uniform(0.05, pause))
             pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+async def _happens(event: asyncio.Event, *, within: float) -> bool:
+    try:
+        async with asyncio.timeout(within):
+            return await event.wait()
+    except TimeoutError:
+        return False
 
 
 async def _each(arrived: asyncio.Queue[Hint]) -> AsyncIterator[Hint]:

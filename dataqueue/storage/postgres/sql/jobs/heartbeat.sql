@@ -1,10 +1,11 @@
 -- Processing: the lease is extended; where a cancel was requested -> cancelled, and the invocation moves on.
+-- A row that somebody holds is left out: one open transaction must not cost a worker all its leases.
 with given as materialized (
     select * from unnest(cast(:ids as uuid[]), cast(:invocations as int[])) as g(id, invocation)
 ), held as materialized (
     select j.id, j.invocation, j.cancel_requested from dataqueue.job j join given g on g.id = j.id and g.invocation = j.invocation
     where j.id = any(cast(:ids as uuid[])) and j.namespace_id = :namespace_id and (j.status || '') = 'processing'
-    order by j.id for no key update of j
+    order by j.id for no key update of j skip locked
 ), extended as (
     update dataqueue.job as j set
         lease_expires_at = coalesce(cast(:at as timestamptz), now()) + :lease * interval '1 second'
