@@ -14,6 +14,7 @@ import structlog
 
 from app.auth import is_loopback
 from app.service import Service
+from dataqueue.duties import EventLogKeeper, keep_doing
 from dataqueue.errors import StorageNotReady, StorageUnavailable
 from dataqueue.settings import Settings
 from dataqueue.storage.opening import open_storage, storage_url
@@ -50,7 +51,8 @@ async def running(settings: Settings, storage: Storage | None) -> AsyncIterator[
 @asynccontextmanager
 async def _serving(settings: Settings, storage: Storage) -> AsyncIterator[Service]:
     service = Service(settings, storage)
-    loops = [asyncio.create_task(service.stager.run()), asyncio.create_task(_hear(service))]
+    log_keeping = keep_doing(EventLogKeeper(upkeep=storage.upkeep), asyncio.Event())
+    loops = [asyncio.create_task(loop) for loop in (service.stager.run(), _hear(service), log_keeping)]
     try:
         with _on_stop_signal(service):
             yield service

@@ -8,14 +8,13 @@ API process stages too.
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 
-from dataqueue.errors import StorageUnavailable
+from dataqueue.duties import Duty, EventLogKeeper, jittered, keep_doing
 from dataqueue.settings import WorkerSettings
 from dataqueue.staging import Stager
 from dataqueue.storage.port import Hint, Notifier, Storage, Upkeep
@@ -24,19 +23,8 @@ log = structlog.get_logger(__name__)
 
 LOOK_FOR_DUE: Final = 2.5
 LOOK_FOR_EXPIRED: Final = 1.0
-LOOK_AT_EVENT_LOG: Final = 3600.0
 _BATCH: Final = 1000
 _REST: Final = 20  # times as long as the last pass took: at most a twentieth of a core, decision 8
-_JITTER: Final = 0.2
-_FIRST_RETRY, _LAST_RETRY = 0.1, 2.0  # short, for an expired lease is to be seen soon after an outage
-
-
-class Duty(Protocol):
-    """One thing to keep doing."""
-
-    async def tick(self) -> float:
-        """Do it once; the seconds until it is to be done again."""
-        ...
 
 
 class Reclaimer:
@@ -55,18 +43,7 @@ class Reclaimer:
             await self._announce()
         if reclaimed >= self._batch:
             return 0
-        return _jittered(max(LOOK_FOR_EXPIRED, _REST * (time.monotonic() - began)))
-
-
-class EventLogKeeper:
-    """Makes room for the events of the coming days."""
-
-    def __init__(self, *, upkeep: Upkeep) -> None:
-        self._upkeep = upkeep
-
-    async def tick(self) -> float:
-        await self._upkeep.prepare_event_log()
-        return _jittered(LOOK_AT_EVENT_LOG)
+        return jittered(max(LOOK_FOR_EXPIRED, _REST * (time.monotonic() - began)))
 
 
 class Maintenance:
@@ -90,45 +67,8 @@ class Maintenance:
             staging.cancel()
 
 
-async def keep_doing(duty: Duty, stop: asyncio.Event) -> None:
-    """Tick until told to stop; after an error sooner or later again, and one line in the log for each outage."""
-    name, failures = type(duty).__name__.lower(), 0
-    while not stop.is_set():
-        try:
-            pause = await duty.tick()
-        # The loop that drives a duty outlives whatever it meets.
-        except Exception as error:
-            failures += 1
-            pause = _retry_pause(failures)
-            if failures == 1:
-                # An outage is told in a line; what we did not foresee, with its traceback.
-                known = isinstance(error, StorageUnavailable)
-                log.warning("maintenance.failing", duty=name, error=str(error), exc_info=not known)
-        else:
-            if failures:
-                log.info("maintenance.recovered", duty=name, failures=failures)
-            failures = 0
-        await _sleep(pause, stop)
-
-
 def _announcer(notifier: Notifier, namespace: str) -> Callable[[], Awaitable[None]]:
     async def announce() -> None:
         await notifier.publish(Hint("ready", namespace))
 
     return announce
-
-
-def _jittered(seconds: float) -> float:
-    return seconds * random.uniform(1 - _JITTER, 1 + _JITTER)
-
-
-def _retry_pause(failures: int) -> float:
-    return random.uniform(_FIRST_RETRY, min(_FIRST_RETRY * 2.0 ** min(failures, 10), _LAST_RETRY))
-
-
-async def _sleep(seconds: float, stop: asyncio.Event) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        pass

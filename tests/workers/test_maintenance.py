@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from dataqueue.clock import ManualClock
 from dataqueue.domain.job import JobStatus, NewJob
+from dataqueue.duties import EventLogKeeper, keep_doing
 from dataqueue.errors import StorageUnavailable
 from dataqueue.ids import new_id
 from dataqueue.settings import WorkerSettings
@@ -18,10 +19,8 @@ from dataqueue.storage.port import Staged, Storage
 from workers.maintenance import (
     LOOK_FOR_DUE,
     LOOK_FOR_EXPIRED,
-    EventLogKeeper,
     Maintenance,
     Reclaimer,
-    keep_doing,
 )
 
 SECOND = timedelta(seconds=1)
