@@ -20,18 +20,22 @@ from pgqueuer.types import QueueExecutionMode
 from sqlalchemy.engine import make_url
 
 _CHUNK: Final = 1000
+_CONNECTIONS: Final = 4
 
 
-async def _connect() -> Any:
+def _place() -> dict[str, Any]:
     url = make_url(os.environ["BENCH_URL"])
-    return await asyncpg.connect(
-        host=url.query["host"], port=int(str(url.query["port"])), user=url.username, database=url.database
-    )
+    return {
+        "host": url.query["host"],
+        "port": int(str(url.query["port"])),
+        "user": url.username,
+        "database": url.database,
+    }
 
 
 async def fill(jobs: int) -> None:
     """Install its schema and enqueue jobs."""
-    queries = Queries.from_asyncpg_connection(await _connect())
+    queries = Queries.from_asyncpg_connection(await asyncpg.connect(**_place()))
     await queries.install()
     for start in range(0, jobs, _CHUNK):
         size = min(_CHUNK, jobs - start)
@@ -40,8 +44,9 @@ async def fill(jobs: int) -> None:
 
 async def drain(jobs: int, batch: int) -> dict[str, float]:
     """Drain the queue; seconds and CPU seconds from the first job's start to the last one's record."""
-    connection = await _connect()
-    queue = PgQueuer.from_asyncpg_connection(connection)
+    # A pool: with one connection its claims and reports would wait for each other.
+    pool = await asyncpg.create_pool(**_place(), min_size=_CONNECTIONS, max_size=_CONNECTIONS)
+    queue = PgQueuer.from_asyncpg_pool(pool)
     begun: list[tuple[float, float]] = []
 
     @queue.entrypoint("noop")
@@ -57,8 +62,7 @@ async def drain(jobs: int, batch: int) -> dict[str, float]:
         heartbeat_timeout=timedelta(minutes=5),
     )
     cpu = time.process_time() - begun[0][1]
-    observer = await _connect()
-    count, ended = await observer.fetchrow(
+    count, ended = await pool.fetchrow(
         "select count(*), extract(epoch from max(created))::float8 from pgqueuer_log where status = 'successful'"
     )
     assert count == jobs, f"pgqueuer recorded {count} of {jobs} jobs"

@@ -15,6 +15,7 @@ import httpx
 from tests.acceptance.notes import Notes
 from tests.acceptance.processes import until
 from tests.acceptance.services import Api, Worker, look
+from tests.acceptance.ways import way_to
 
 CALLERS: Final = 8
 ENOUGH: Final = 300
@@ -75,6 +76,16 @@ def test_an_api_under_load_loses_no_job_that_it_has_acknowledged(database: str, 
     assert len(set(acknowledged)) == len(acknowledged) > ENOUGH
     rows = look(database, "select id from dataqueue.job where status = 'pending'")
     assert set(acknowledged) <= {str(row["id"]) for row in rows}
+
+
+def test_an_api_ends_though_its_database_answers_no_more(database: str, place: Path) -> None:
+    with way_to(database, place / "way") as way, Api(way.url, log=place / "unanswered.log") as api:
+        api.until_ready()
+        way.hold_when("order by wake_at")
+        api.enqueue("unserved", delay=0.1)
+        assert way.holds.wait(30), "it was to look for what is due"
+        assert api.stop(within=20) == 0
+        assert not api.family()
 
 
 def load(url: str, numbers: count[int], acknowledged: list[str]) -> list[int]:

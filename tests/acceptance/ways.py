@@ -49,12 +49,7 @@ class Way(Severing):
     def shut(self) -> None:
         """Hang up on everybody, and on whoever comes."""
 
-        def hang_up() -> None:
-            self._shut = True
-            for client in self._clients:
-                client.close()
-
-        self._loop.call_soon_threadsafe(hang_up)
+        self._loop.call_soon_threadsafe(self._hang_up)
 
     def open(self) -> None:
         self._loop.call_soon_threadsafe(setattr, self, "_shut", False)
@@ -90,6 +85,11 @@ class Way(Severing):
         self._let_go.set()
         self._loop.call_soon_threadsafe(self._over.set)
 
+    def _hang_up(self) -> None:
+        self._shut = True
+        for client in self._clients:
+            client.close()
+
     async def _carry(self, is_open: threading.Event) -> None:
         carried: set[asyncio.Task[None]] = set()
 
@@ -99,9 +99,11 @@ class Way(Severing):
         async with await asyncio.start_unix_server(connected, str(self._path)):
             is_open.set()
             await self._over.wait()
-            for task in carried:
-                task.cancel()
-            await asyncio.gather(*carried, return_exceptions=True)
+            # Not cancelled: each closes both of its ends when the client's is closed.
+            self._hang_up()
+            while left := [task for task in carried if not task.done()]:
+                await asyncio.wait(left)
+        await asyncio.gather(*carried, return_exceptions=True)
 
 
 @contextmanager

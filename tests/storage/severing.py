@@ -1,4 +1,7 @@
-"""A connection that can be cut at the worst moment: after the server has done what was asked, before it says so."""
+"""A connection that can be cut at the worst moment, or fall silent.
+
+The worst moment: after the server has done what was asked, before it says so.
+"""
 
 from __future__ import annotations
 
@@ -20,16 +23,29 @@ class Severing:
     def __init__(self, server_socket: Path) -> None:
         self._server_socket = server_socket
         self._armed: str | None = None
+        self._spared = 0
+        self._links: set[_Link] = set()
         self.cuts = 0
 
-    def cut_when(self, words: str) -> None:
-        """Let the server execute the next statement that holds `words`, then swallow its answer and hang up."""
-        self._armed = words
+    def cut_when(self, words: str, *, sparing: int = 0) -> None:
+        """Let the server execute the next statement that holds `words`, then swallow its answer and hang up.
+
+        `sparing`: so many of them pass before.
+        """
+        self._armed, self._spared = words, sparing
+
+    def fall_silent(self) -> int:
+        """Carry nothing more over the connections there are, and hang up on nobody; says how many there are."""
+        for link in self._links:
+            link.is_silent = True
+        return len(self._links)
 
     async def serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         server, to_server = await asyncio.open_unix_connection(str(self._server_socket))
         link = _Link(self, client, to_client, server, to_server)
+        self._links.add(link)
         await _first_of(link.forwards(), link.backwards())
+        self._links.discard(link)
         for writer in (to_client, to_server):
             writer.close()
             with contextlib.suppress(OSError):
@@ -38,6 +54,9 @@ class Severing:
     def takes(self, statement: str) -> bool:
         """Whether this is the statement to cut after; it is asked once."""
         if self._armed is None or self._armed not in statement:
+            return False
+        if self._spared:
+            self._spared -= 1
             return False
         self._armed = None
         self.cuts += 1
@@ -60,11 +79,14 @@ class _Link:
         self._prepared: dict[bytes, str] = {}
         self._bound = ""
         self._is_swallowing = False
+        self.is_silent = False
 
     async def forwards(self) -> None:
         self._to_server.write(await _untyped(self._client))  # the start-up message has no type
         while True:
             kind, body = await _typed(self._client)
+            if self.is_silent:
+                continue
             if self._severing.takes(self._executed_by(kind, body)):
                 self._is_swallowing = True
             self._to_server.write(kind + (len(body) + 4).to_bytes(4, "big") + body)
@@ -73,6 +95,8 @@ class _Link:
     async def backwards(self) -> None:
         while True:
             kind, body = await _typed(self._server)
+            if self.is_silent:
+                continue
             if self._is_swallowing:
                 if kind == _READY_FOR_QUERY:
                     return

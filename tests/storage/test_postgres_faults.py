@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +19,7 @@ from tests.storage.given import (
     FOR_GOOD,
     LEASE,
     NAMESPACE,
+    a_type,
     claim,
     eventually,
     given_claimed_job,
@@ -30,24 +28,11 @@ from tests.storage.given import (
     told,
 )
 from tests.storage.raw import connected
-from tests.storage.severing import Severing, severable
+from tests.storage.severing import Severing
 
 ALL: Final = JobFilter()
 WAITING: Final = """select pid from pg_stat_activity
     where datname = current_database() and wait_event_type = 'Lock' and pid <> pg_backend_pid()"""
-
-
-@pytest.fixture
-async def severed(database_url: str) -> AsyncIterator[tuple[Severing, Storage]]:
-    """A storage behind a connection that can be cut."""
-    folder = Path(tempfile.mkdtemp(prefix="dq-", dir="/tmp"))  # short: a socket's path has 107 bytes
-    try:
-        async with severable(database_url, folder) as (severing, url):
-            storage = open_storage(url)
-            yield severing, storage
-            await storage.close()
-    finally:
-        shutil.rmtree(folder)
 
 
 async def kill_whoever_waits(connection: Any) -> None:
@@ -329,3 +314,23 @@ async def test_a_caller_who_left_in_the_middle_leaves_a_usable_storage_behind(da
         await lock.rollback()
     assert await jobs.complete([held.lease], outputs=[None]) in ([Reported.OK], [Reported.DUPLICATE])
     await storage.close()
+
+
+async def test_a_claim_whose_second_look_was_not_heard_says_so_and_can_be_recalled_whole(
+    severed: tuple[Severing, Storage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some jobs are known and others are not: handing out the known ones would strand the others for a lease."""
+    monkeypatch.setattr("dataqueue.storage.postgres.low_water._FULL_LOOK", 1000)  # it goes by the marks
+    severing, storage = severed
+    jobs, job_type = storage.jobs(NAMESPACE), a_type()
+    await jobs.enqueue([[new_job(job_type=job_type) for _ in range(3)]])
+    known = await claim(jobs, job_type, limit=2)
+    await jobs.enqueue([[urgent := new_job(job_type=job_type, priority=5)]])
+    severing.cut_when("'job:processing'", sparing=1)
+    with pytest.raises(StorageUnavailable) as broken:
+        await claim(jobs, job_type, limit=10)
+    assert (severing.cuts, broken.value.outcome_unknown) == (1, True)
+    assert (await jobs.get(urgent.id)).status is JobStatus.PROCESSING
+    assert await jobs.recall("ann", known=[held.lease for held in known]) == 2
+    assert len(again := await claim(jobs, job_type, limit=10)) == 2
+    assert [held.crashes for held in again] == [0, 0]

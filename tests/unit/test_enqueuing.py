@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from dataqueue.domain.job import Enqueued, JobStatus, NewJob
+from dataqueue.domain.job import Enqueued, JobStatus, Json, NewJob
 from dataqueue.enqueuing import LARGEST_WRITE, Enqueuer
 from dataqueue.errors import AlreadyExists, IdempotencyInProgress, StorageRefused, StorageUnavailable
 from dataqueue.ids import new_id
@@ -287,3 +287,31 @@ async def test_settling_waits_for_keyed_and_for_plain_writes(enqueuer: Enqueuer,
     await settling
     assert len(jobs.kept) == 2
     await asyncio.gather(*adding)
+
+
+async def test_the_halves_of_a_write_of_unknown_outcome_are_repeats_too(enqueuer: Enqueuer, jobs: FakeJobStore) -> None:
+    """A half that is not said to be a repeat meets what the first attempt stored, and is refused as a stranger's."""
+    jobs.after = fails_times(1, StorageUnavailable("the answer was lost", outcome_unknown=True))
+
+    def together(units: Units) -> None:
+        if len(units) > 1 and jobs.kept:
+            raise StorageRefused("one of several is bad")
+
+    jobs.before = together
+    units = [[a_job(id_is_callers=True)] for _ in range(4)]
+    answers = await asyncio.gather(*(enqueuer.add(unit) for unit in units))
+    assert [(len(written), again) for written, again in jobs.writes] == [
+        (4, False), (4, True), (2, True), (1, True), (1, True), (2, True), (1, True), (1, True),
+    ]  # fmt: skip
+    assert answers == [[Enqueued(job.id, JobStatus.PENDING, created=True)] for [job] in units]
+
+
+@pytest.mark.parametrize("fields", [{}, {"idempotency_key": "k"}], ids=["plain", "keyed"])
+async def test_large_payloads_make_small_shared_writes(
+    enqueuer: Enqueuer, jobs: FakeJobStore, fields: dict[str, Any]
+) -> None:
+    large = Json(f'"{"x" * (1 << 20)}"')
+    units = [[a_job(payload=large, **fields)] for _ in range(10)]
+    await asyncio.gather(*(enqueuer.add(unit) for unit in units))
+    assert sum(len(written) for written, _ in jobs.writes) == 10
+    assert max(len(written) for written, _ in jobs.writes) <= 4

@@ -24,11 +24,14 @@ LONG = 60.0
 
 
 class Meddled:
-    """A storage that does what the test says before it does a verb. Counts the calls."""
+    """A storage that does what the test says before it does a verb, and before it answers. Counts the calls."""
 
-    def __init__(self, storage: Storage, before: dict[str, Before] | None = None) -> None:
+    def __init__(
+        self, storage: Storage, before: dict[str, Before] | None = None, *, after: dict[str, Before] | None = None
+    ) -> None:
         self._storage = storage
         self.before: dict[str, Before] = {} if before is None else before
+        self.after: dict[str, Before] = {} if after is None else after
         self.calls: Counter[str] = Counter()
 
     def __getattr__(self, name: str) -> Any:
@@ -49,7 +52,10 @@ class _MeddledJobs:
             self._meddled.calls[verb] += 1
             if (before := self._meddled.before.get(verb)) is not None:
                 await before()
-            return await method(*args, **kwargs)
+            answer = await method(*args, **kwargs)
+            if (after := self._meddled.after.get(verb)) is not None:
+                await after()
+            return answer
 
         return meddled
 

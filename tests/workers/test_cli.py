@@ -21,7 +21,7 @@ from dataqueue.ids import new_id
 from dataqueue.settings import WorkerSettings
 from dataqueue.storage.embedded import EmbeddedPostgres
 from dataqueue.storage.port import Storage
-from tests.workers.processes import POLL
+from tests.workers.processes import POLL, until
 from workers import cli_dev, cli_keys, cli_serve, cli_worker
 from workers.cli_settings import settings_of
 from workers.logs import masked
@@ -308,6 +308,50 @@ async def test_a_worker_runs_jobs_until_a_signal_to_its_group_drains_it(
         assert await ended(live_storage, job) is JobStatus.COMPLETED
         os.killpg(process.pid, number)
         assert await process.wait() == 0
+
+
+SLOW_TO_IMPORT = """
+import threading
+from pathlib import Path
+
+from dataqueue import handler
+
+
+@handler("fine")
+async def fine() -> None: ...
+
+
+Path(__file__).with_name("importing").touch()
+threading.Event().wait(60)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("module", ["workers.process", "workers"])
+async def test_a_signal_while_handlers_are_imported_ends_the_worker_with_0(
+    tmp_path: Path, module: str, number: signal.Signals
+) -> None:
+    (tmp_path / "slow_handlers.py").write_text(SLOW_TO_IMPORT)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        module,
+        *(["worker"] if module == "workers" else []),
+        cwd=tmp_path,
+        env=environment(URL=NOWHERE, IMPORT="slow_handlers") | {"PYTHONPATH": str(ROOT)},
+        start_new_session=True,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        await until((tmp_path / "importing").exists, "the handlers are being imported")
+        os.killpg(process.pid, number)
+        async with asyncio.timeout(20):
+            _, err = await process.communicate()
+        assert process.returncode == 0, err.decode()
+    finally:
+        if process.returncode is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
 
 
 async def test_a_handler_that_ends_its_process_takes_only_its_own_job_down(

@@ -6,18 +6,28 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Final
 from uuid import UUID
+
+import asyncpg
+import pytest
 
 from dataqueue import HandlerRegistry, JobContext, JobStatus
 from dataqueue.domain.events import EventName
+from dataqueue.domain.job import Job
 from dataqueue.errors import StorageNotReady, StorageUnavailable
 from dataqueue.storage.port import Storage
-from tests.storage.given import NAMESPACE, told
-from tests.workers.a_worker import Meddled, a_worker, completed, enqueue
+from dataqueue.storage.postgres.errors import translated
+from tests.storage.given import NAMESPACE, eventually, told
+from tests.storage.raw import connected
+from tests.workers.a_worker import Meddled, a_worker, completed, ended, enqueue, job_that
 from tests.workers.processes import until
 
 Open = Callable[[], Storage]
+CANCEL_WHAT_COMPLETES: Final = """select count(*) filter (where pg_cancel_backend(pid)) from pg_stat_activity
+    where datname = current_database() and wait_event_type = 'Lock' and pid <> pg_backend_pid()
+        and query like '%set status = ''completed''%'"""
 
 
 async def test_a_storm_of_failures_costs_no_job_and_doubles_none(
@@ -148,3 +158,106 @@ async def test_no_more_is_claimed_while_too_much_waits_to_be_reported(
 
 async def _wait(event: asyncio.Event) -> None:
     await event.wait()
+
+
+async def test_a_finished_job_that_waits_out_its_lease_is_recorded_once_when_nobody_took_it(
+    live_storage: Storage, registry: HandlerRegistry, open_another: Open
+) -> None:
+    down, finish = asyncio.Event(), asyncio.Event()
+    ran: Counter[UUID] = Counter()
+
+    async def outage() -> None:
+        if down.is_set():
+            raise StorageUnavailable("gone", outcome_unknown=True)
+
+    async def beat() -> None:
+        if finish.is_set():
+            # For longer than the rest: a renewal must not come to the aid of the reports.
+            raise StorageUnavailable("gone")
+
+    @registry.handler("pay")
+    async def pay(payload: Any, ctx: JobContext) -> str:
+        await finish.wait()
+        ran[ctx.job.id] += 1
+        return "paid"
+
+    job_ids = await enqueue(live_storage, "pay", 10)
+    verbs = ["claim", "complete", "fail", "release", "recall"]
+    storage, aside = Meddled(live_storage, dict.fromkeys(verbs, outage)), Meddled(open_another(), {"heartbeat": beat})
+    async with a_worker(storage, registry, open_storage=lambda: aside, lease_seconds=3, concurrency=10) as running:
+        await until(lambda: running.worker.executor.free == 0, "all run")
+        down.set()
+        finish.set()
+        for job_id in job_ids:
+            await job_that(live_storage, job_id, _lease_is_over, "its lease is over")
+        down.clear()
+        await completed(live_storage, job_ids)
+        assert running.worker.reporter.lost == 0
+    assert ran == dict.fromkeys(job_ids, 1)
+    for job_id in job_ids:
+        assert await told(live_storage, job_id) == [EventName.ADDED, EventName.PROCESSING, EventName.COMPLETED]
+
+
+def _lease_is_over(job: Job) -> bool:
+    return job.lease_expires_at is not None and job.lease_expires_at < datetime.now(UTC)
+
+
+async def test_a_finished_job_whose_report_the_server_cancels_is_completed_and_never_fails(
+    live_storage: Storage, registry: HandlerRegistry, open_another: Open, database_url: str
+) -> None:
+    """`pg_cancel_backend`, a statement_timeout: the server's trouble is not the output's."""
+    started, finish = asyncio.Event(), asyncio.Event()
+
+    @registry.handler("pay")
+    async def pay() -> str:
+        started.set()
+        await finish.wait()
+        return "paid"
+
+    [job_id] = await enqueue(live_storage, "pay", dead_letter_job_type="dead")
+    storage = Meddled(live_storage)
+    async with (
+        connected(database_url) as other,
+        connected(database_url) as killer,
+        a_worker(storage, registry, open_storage=open_another),
+    ):
+        await asyncio.wait_for(started.wait(), 10)
+        lock = other.transaction()
+        await lock.start()
+        await other.execute("select from dataqueue.job where id = $1 for update", job_id)
+        finish.set()
+
+        async def cancelled() -> int | None:
+            count: int = await killer.fetchval(CANCEL_WHAT_COMPLETES)
+            return count or None
+
+        await eventually("the report was cancelled", cancelled)
+        await lock.rollback()
+        job = await ended(live_storage, job_id)
+    assert (job.status, job.output, job.dead_letter_job_id) == (JobStatus.COMPLETED, '"paid"', None)
+    assert storage.calls["fail"] == 0
+    assert await told(live_storage, job_id) == [EventName.ADDED, EventName.PROCESSING, EventName.COMPLETED]
+
+
+@pytest.mark.parametrize("error", [asyncpg.QueryCanceledError, asyncpg.DiskFullError, asyncpg.OutOfMemoryError])
+async def test_a_finished_job_is_completed_after_any_trouble_of_the_server(
+    live_storage: Storage, registry: HandlerRegistry, open_another: Open, error: type[Exception]
+) -> None:
+    left = 3
+
+    async def trouble() -> None:
+        nonlocal left
+        left -= 1
+        if left >= 0:
+            with translated():
+                raise error("no")
+
+    @registry.handler("pay")
+    async def pay() -> str:
+        return "paid"
+
+    job_ids = await enqueue(live_storage, "pay", 3)
+    storage = Meddled(live_storage, {"complete": trouble})
+    async with a_worker(storage, registry, open_storage=open_another):
+        await completed(live_storage, job_ids)
+    assert storage.calls["fail"] == 0

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 
 from dataqueue import HandlerRegistry
+from dataqueue.domain.retry import RetryPolicy
 from dataqueue.storage.port import Hint, Storage
 from tests.storage.given import NAMESPACE, eventually
 from tests.workers.a_worker import LONG, Meddled, a_worker, completed, enqueue
@@ -129,3 +131,39 @@ async def _first_ended(hints: AsyncIterator[Hint]) -> Hint:
         if hint.kind == "ended":
             return hint
     raise AssertionError
+
+
+async def test_an_attempt_that_may_be_repeated_at_once_is_long_before_a_poll(
+    live_storage: Storage, registry: HandlerRegistry, open_another: Open
+) -> None:
+    looked_at, failed_at, again_at = time.monotonic(), 0.0, 0.0
+    fail = asyncio.Event()
+
+    async def look() -> None:
+        nonlocal looked_at
+        looked_at = time.monotonic()
+
+    @registry.handler("mail")
+    async def send() -> None:
+        nonlocal failed_at, again_at
+        if failed_at:
+            again_at = time.monotonic()
+            return
+        await fail.wait()
+        failed_at = time.monotonic()
+        raise OSError("no mail server")
+
+    job_ids = await enqueue(live_storage, "mail", retry=RetryPolicy(delay=0, backoff=False))
+    storage = Meddled(live_storage, {"claim": look})
+    async with a_worker(storage, registry, open_storage=open_another, poll_seconds=LONG):
+
+        async def heard() -> bool | None:
+            await live_storage.notifier.publish(Hint("ready", NAMESPACE, ("mail",)))
+            return True if storage.calls["claim"] > 4 else None
+
+        # The first look, and three more because it found something: a fifth is a hint's.
+        await eventually("it hears hints", heard)
+        await until(lambda: time.monotonic() - looked_at > 0.3, "it looks no more by itself")
+        fail.set()
+        await completed(live_storage, job_ids)
+    assert again_at - failed_at < 0.5

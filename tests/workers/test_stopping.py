@@ -131,6 +131,32 @@ async def test_jobs_of_a_claim_under_way_are_given_back(
     assert (job.attempts, ran.is_set()) == (0, False)
 
 
+async def test_a_hurry_during_a_claim_gives_back_what_it_took(
+    live_storage: Storage, registry: HandlerRegistry, open_another: Open
+) -> None:
+    taken, answer, ran = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def on_its_way() -> None:
+        taken.set()
+        await answer.wait()
+
+    @registry.handler("mail")
+    async def send() -> None:
+        ran.set()
+
+    job_ids = await enqueue(live_storage, "mail", 5)
+    storage = Meddled(live_storage, after={"claim": on_its_way})
+    async with a_worker(storage, registry, open_storage=open_another) as running:
+        await asyncio.wait_for(taken.wait(), WITHIN)
+        running.hurry.set()
+        await until(lambda: running.worker.claimer.stopped, "it stops")
+        answer.set()
+        await asyncio.wait_for(running.running, WITHIN)
+    jobs = [await live_storage.jobs(NAMESPACE).get(job_id) for job_id in job_ids]
+    assert [(job.status, job.attempts, job.crashes) for job in jobs] == [(JobStatus.PENDING, 0, 0)] * 5
+    assert not ran.is_set()
+
+
 async def test_the_drain_time_is_also_for_reports(
     live_storage: Storage, registry: HandlerRegistry, open_another: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
