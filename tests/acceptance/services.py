@@ -33,6 +33,10 @@ class Worker(Process):
     def until_ready(self, *, lives: int = 1) -> None:
         self.until_logged("worker.started", count=lives)
 
+    def until_told(self, job_id: str) -> str:
+        """Wait until it has something to say about a job: what it says first."""
+        return str(until(lambda: self.logged(job_id=job_id), f"a word about job {job_id}")[0]["event"])
+
     @property
     def child(self) -> int:
         """The process that runs jobs."""

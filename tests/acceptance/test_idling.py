@@ -12,7 +12,7 @@ from tests.acceptance.processes import until
 from tests.acceptance.services import Api, Worker
 from tests.acceptance.ways import way_to
 
-WATCHED: Final = 10.0
+WATCHED: Final = 12.0
 """Seconds; the slowest of the loops comes round a few times."""
 
 
@@ -36,9 +36,9 @@ def test_an_idle_worker_sends_two_statements_a_second_at_most_and_an_idle_api_fe
         until(lambda: time.monotonic() > began + WATCHED, "the end of the watch")
         by_api, by_worker = (way.statements[seen:] for way, seen in zip((of_api, of_worker), before, strict=True))
         seconds = time.monotonic() - began
-    # One more, for what fell on both ends of the watch.
-    assert 0 < len(by_worker) <= 2 * seconds + 1, said(by_worker)
-    assert 0 < len(by_api) <= 0.5 * seconds + 1, said(by_api)
+    # Two more, for loops that came round at both ends of the watch.
+    assert 0 < len(by_worker) <= 2 * seconds + 2, said(by_worker)
+    assert 0 < len(by_api) <= 0.5 * seconds + 2, said(by_api)
 
 
 def said(statements: list[str]) -> Counter[str]:

@@ -48,7 +48,6 @@ class Way(Severing):
 
     def shut(self) -> None:
         """Hang up on everybody, and on whoever comes."""
-
         self._loop.call_soon_threadsafe(self._hang_up)
 
     def open(self) -> None:

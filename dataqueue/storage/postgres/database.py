@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 import asyncpg
@@ -75,7 +75,10 @@ class Database:
                 connection.terminate()  # a former primary: the next connection may find the new one
                 raise
             finally:
-                await pool.release(connection)
+                # A connection that cannot be taken back is closed by the pool. That is no outcome of the statement, and
+                # must not hide that its caller was cancelled.
+                with suppress(TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                    await pool.release(connection)
 
     async def _open(self) -> asyncpg.Pool:
         """The pool, made by whoever needs it first: it belongs to the event loop it is used on."""
