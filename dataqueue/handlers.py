@@ -15,13 +15,13 @@ from typing import Any, Final, TypeVar, get_args, get_type_hints
 from dataqueue.context import Cancellation, JobContext
 from dataqueue.domain.durations import parse_duration
 from dataqueue.domain.job import ClaimedJob, Json
+from dataqueue.domain.names import NAME_RULE, is_name
 from dataqueue.errors import Invalid
 from dataqueue.payloads import ANYTHING, reader_of
 
 F = TypeVar("F", bound=Callable[..., object])
 Hook = TypeVar("Hook", bound=Callable[[], object])
 
-_NAME: Final = re.compile(r"[A-Za-z0-9._:/@-]{1,200}")
 _POSITIONAL: Final = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _SHAPES: Final = "a handler takes (payload, ctx), (payload) or ()"
 
@@ -89,8 +89,8 @@ class HandlerRegistry:
         TypedDict, or whatever else pydantic can; without one it is plain parsed JSON.
         """
         # Callable: a bare `@handler`.
-        if callable(job_type) or not _NAME.fullmatch(job_type):
-            raise Invalid('a handler names its job type, 1-200 of A-Z a-z 0-9 . _ : / @ -, as in @handler("mail")')
+        if callable(job_type) or not is_name(job_type):
+            raise Invalid(f'a handler names its job type, {NAME_RULE}, as in @handler("mail")')
         local_names = sys._getframe(1).f_locals
 
         def register(function: F) -> F:

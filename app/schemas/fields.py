@@ -12,12 +12,12 @@ from pydantic_core import PydanticCustomError
 
 from app.errors import Code
 from dataqueue.domain.durations import parse_duration
+from dataqueue.domain.job import EARLIEST, LATEST
+from dataqueue.domain.names import NAME_PATTERN, NAME_RULE, is_name
 from dataqueue.ids import is_uuid7
 
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 _INSTANT: Final = re.compile(r"(\d{4})-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
-_NAME: Final = re.compile(r"[A-Za-z0-9._:/@-]{1,200}", re.ASCII)
-_EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
 _EXAMPLE_ID: Final = "01936b2e-7c4a-7d3f-9b1c-5f0e8a2d4c61"
 
 
@@ -27,8 +27,8 @@ def refuse(message: str) -> PydanticCustomError:
 
 
 def _name(value: str) -> str:
-    if _NAME.fullmatch(value) is None:
-        raise refuse("must be 1 to 200 letters, digits or characters of . _ : / @ -")
+    if not is_name(value):
+        raise refuse(f"must be {NAME_RULE}")
     return value
 
 
@@ -60,13 +60,13 @@ def _instant(value: object) -> datetime | None:
     if shape is None or not isinstance(value, str):
         raise refuse("must be an RFC 3339 instant with an offset, like 2026-11-24T01:02:03Z")
     # First the year as written: converting the offset of year 1 or 9999 overflows.
-    if not _EARLIEST.year - 1 <= int(shape[1]) <= _LATEST.year + 1:
+    if not EARLIEST.year - 1 <= int(shape[1]) <= LATEST.year:
         raise refuse("must lie between the years 2000 and 2200")
     try:
         instant = datetime.fromisoformat(value.upper()).astimezone(UTC)
     except ValueError:
         raise refuse("must be a date and time of the calendar") from None
-    if not _EARLIEST <= instant <= _LATEST:
+    if not EARLIEST <= instant < LATEST:
         raise refuse("must lie between the years 2000 and 2200")
     return instant
 
@@ -116,7 +116,7 @@ _INSTANT_SCHEMA: Final = {"type": "string", "format": "date-time", "examples": [
 Name = Annotated[
     str,
     AfterValidator(_name),
-    Field(json_schema_extra={"pattern": f"^{_NAME.pattern}$", "minLength": 1, "maxLength": 200}),
+    Field(json_schema_extra={"pattern": f"^{NAME_PATTERN}$", "minLength": 1, "maxLength": 200}),
 ]
 Tag = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_text)]
 IdempotencyKey = Annotated[str, StringConstraints(min_length=1, max_length=255), AfterValidator(_text)]
