@@ -1,8 +1,8 @@
 """What has to be done again and again, by whoever is there: in every worker, safe in any number of them.
 
-An idle worker sends at most two statements a second: staging 0.4, reclaiming 0.8, listening 0.07, the claimer's poll 0.5. So a job
-that another process scheduled a moment ahead is noticed up to 2.5 s late; a retry of our own is staged on time. The
-API process stages too.
+An idle worker sends at most two statements a second: staging 0.4, reclaiming 0.8, listening 0.07, the claimer's
+poll 0.5. So a job that another process scheduled a moment ahead is noticed up to 2.5 s late; a retry of our own is
+staged on time. The API process stages too.
 """
 
 from __future__ import annotations
