@@ -31,19 +31,26 @@ class Reclaimer:
     """Takes back the jobs whose worker has fallen silent."""
 
     def __init__(
-        self, *, upkeep: Upkeep, announce: Callable[[], Awaitable[None]], max_crashes: int, batch: int = _BATCH
+        self,
+        *,
+        upkeep: Upkeep,
+        announce: Callable[[], Awaitable[None]],
+        max_crashes: int,
+        batch: int = _BATCH,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._upkeep, self._announce, self._max_crashes, self._batch = upkeep, announce, max_crashes, batch
+        self._monotonic = monotonic
 
     async def tick(self) -> float:
-        began = time.monotonic()
+        began = self._monotonic()
         reclaimed = await self._upkeep.reclaim(limit=self._batch, max_crashes=self._max_crashes)
         if reclaimed:
             log.info("jobs.reclaimed", count=reclaimed)
             await self._announce()
         if reclaimed >= self._batch:
             return 0
-        return jittered(max(LOOK_FOR_EXPIRED, _REST * (time.monotonic() - began)))
+        return jittered(max(LOOK_FOR_EXPIRED, _REST * (self._monotonic() - began)))
 
 
 class Maintenance:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from datetime import timedelta
 
 import pytest
@@ -102,13 +103,23 @@ async def test_a_job_that_crashes_too_often_fails(storage: Storage, clock: Manua
 async def test_the_reclaimer_looks_every_second_or_so_and_at_once_while_its_batches_are_full(
     storage: Storage, clock: ManualClock
 ) -> None:
-    reclaimer = Reclaimer(upkeep=storage.upkeep, announce=Announcements(), max_crashes=3, batch=2)
-    assert 0.8 <= await reclaimer.tick() <= 1.2
+    reclaimer = Reclaimer(
+        upkeep=storage.upkeep, announce=Announcements(), max_crashes=3, batch=2, monotonic=lambda: 0.0
+    )
+    assert LOOK_FOR_EXPIRED * 0.8 <= await reclaimer.tick() <= LOOK_FOR_EXPIRED * 1.2
     await given_jobs(storage, count=3)
     await claimable(storage)
     clock.advance(31 * SECOND)
     assert await reclaimer.tick() == 0
     assert await reclaimer.tick() > 0
+
+
+async def test_the_reclaimer_rests_twenty_times_as_long_as_a_slow_look_took(storage: Storage) -> None:
+    seconds = itertools.count()
+    reclaimer = Reclaimer(
+        upkeep=storage.upkeep, announce=Announcements(), max_crashes=3, monotonic=lambda: float(next(seconds))
+    )
+    assert 20 * 0.8 <= await reclaimer.tick() <= 20 * 1.2
 
 
 async def test_room_for_events_is_made(storage: Storage) -> None:
