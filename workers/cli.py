@@ -1,4 +1,7 @@
-"""The command line: `dataqueue dev | serve | worker | migrate | keys`. Commands import what they run, when they run."""
+"""The command line. Commands import what they run, when they run: `--help` answers at once.
+
+`dev serve worker migrate keys` run the service here; `jobs tags stats workers` speak to one over HTTP.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from workers import cli_dev, cli_keys, cli_migrate, cli_serve, cli_worker
+from workers import cli_dev, cli_jobs, cli_keys, cli_migrate, cli_serve, cli_stats, cli_worker, cli_workers
 from workers.cli_errors import complain
 
 app = typer.Typer(
@@ -17,13 +20,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    epilog="Every option is also a variable DATAQUEUE_…; the storage is DATAQUEUE_URL (unset: an embedded PostgreSQL).",
+    epilog="Settings are variables DATAQUEUE_…: the storage is DATAQUEUE_URL (unset: an embedded PostgreSQL), the API"
+    " that jobs, tags, stats and workers speak to is DATAQUEUE_API_URL, with the key DATAQUEUE_API_KEY.",
 )
 app.command("dev", short_help="Run everything here: database, API, worker.")(cli_dev.dev)
 app.command("serve", short_help="Serve the HTTP API.")(cli_serve.serve)
 app.command("worker", short_help="Run jobs with your handlers.")(cli_worker.worker)
 app.command("migrate", short_help="Bring the storage's schema up to date.")(cli_migrate.migrate)
 app.add_typer(cli_keys.app, name="keys", short_help="Make API keys.")
+app.add_typer(cli_jobs.app, name="jobs", short_help="Enqueue, look at and change jobs, over HTTP.")
+app.command("tags", short_help="List the tags that jobs have.")(cli_stats.tags)
+app.command("stats", short_help="Show how many jobs there are, and how the last hour went.")(cli_stats.stats)
+app.add_typer(cli_workers.app, name="workers", short_help="List the live workers, or drain one.")
 
 
 def _version(asked: bool) -> None:

@@ -22,7 +22,7 @@ from dataqueue.context import NEVER
 from dataqueue.domain.job import ClaimedJob
 from dataqueue.handlers import registry
 from dataqueue.outcome import Outcome
-from workers.attempt import attempt, attempt_sync, failed
+from dataqueue.processing.attempt import attempt, attempt_sync, failed
 from workers.discovery import HandlersNotLoaded, load_handlers
 from workers.logs import configure_logging
 from workers.messages import STARTED, job_from_line, outcome_to_line

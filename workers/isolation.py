@@ -12,7 +12,7 @@ import structlog
 
 from dataqueue.domain.job import ClaimedJob
 from dataqueue.outcome import Crashed, Failed, Outcome, Released
-from workers.attempt import failed, timed_out
+from dataqueue.processing.attempt import failed, timed_out
 from workers.child import exit_of
 from workers.messages import STARTED, job_to_line, outcome_from_line
 from workers.shutdown import kill_session

@@ -16,6 +16,8 @@ from typing import Final
 import uvloop
 
 from dataqueue.handlers import registry
+from dataqueue.maintenance import Maintenance
+from dataqueue.processing.worker import Worker
 from dataqueue.settings import WorkerSettings
 from dataqueue.storage.opening import open_storage, storage_url
 from dataqueue.storage.port import Storage
@@ -24,11 +26,9 @@ from workers.cli_settings import split
 from workers.discovery import load_handlers
 from workers.isolation import Isolation
 from workers.logs import configure_logging
-from workers.maintenance import Maintenance
 from workers.shutdown import Shutdown, leave_by_exception
 from workers.supervisor import CANNOT_START
 from workers.tether import OPTION, Tether
-from workers.worker import Worker
 
 _SLACK: Final = 15.0
 _POOL: Final = 6

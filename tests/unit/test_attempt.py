@@ -15,8 +15,8 @@ from dataqueue.context import NEVER
 from dataqueue.domain.job import Failure, FailureReason, Json
 from dataqueue.domain.retry import RetryPolicy
 from dataqueue.outcome import Completed, Failed
+from dataqueue.processing.attempt import attempt, attempt_sync, timed_out
 from tests.unit.claimed import a_claimed_job
-from workers.attempt import attempt, attempt_sync, timed_out
 
 DELAY = timedelta(seconds=7)
 POLICY = RetryPolicy(delay=7, backoff=False)

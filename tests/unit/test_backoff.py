@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from workers.backoff import FIRST, Backoff
+from dataqueue.processing.backoff import FIRST, Backoff
 
 
 def test_the_ceiling_doubles_up_to_the_longest() -> None:

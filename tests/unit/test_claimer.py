@@ -11,13 +11,13 @@ import pytest
 
 from dataqueue.domain.job import ClaimedJob, Lease
 from dataqueue.errors import StorageUnavailable
+from dataqueue.processing import backoff
+from dataqueue.processing.claimer import Claimer
+from dataqueue.processing.leases import Held, LeaseTable
 from dataqueue.storage.port import JobStore
+from tests.processing.a_worker import LONG
 from tests.unit.claimed import a_claimed_job
-from tests.workers.a_worker import LONG
 from tests.workers.processes import until
-from workers import backoff
-from workers.claimer import Claimer
-from workers.leases import Held, LeaseTable
 
 
 class FakeJobStore:

@@ -11,10 +11,10 @@ import structlog
 
 from dataqueue.domain.job import Lease, Reported
 from dataqueue.errors import StorageNotReady, StorageRefused, StorageUnavailable
+from dataqueue.processing import backoff
+from dataqueue.processing.delivery import Delivery
+from dataqueue.processing.leases import Held, LeaseTable
 from tests.unit.claimed import a_claimed_job
-from workers import backoff
-from workers.delivery import Delivery
-from workers.leases import Held, LeaseTable
 
 Answer = Callable[[Sequence[Lease], Sequence[str]], Awaitable[Sequence[Reported]]]
 

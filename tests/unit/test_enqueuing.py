@@ -12,7 +12,15 @@ import pytest
 
 from dataqueue.domain.job import Enqueued, JobStatus, Json, NewJob
 from dataqueue.enqueuing import LARGEST_WRITE, Enqueuer
-from dataqueue.errors import AlreadyExists, IdempotencyInProgress, StorageRefused, StorageUnavailable
+from dataqueue.errors import (
+    AlreadyExists,
+    DataQueueError,
+    IdempotencyInProgress,
+    NotFound,
+    StorageNotReady,
+    StorageRefused,
+    StorageUnavailable,
+)
 from dataqueue.ids import new_id
 from dataqueue.storage.port import JobStore
 
@@ -244,6 +252,15 @@ async def test_a_storage_that_is_away_is_not_asked_for_each_unit_by_itself(
     jobs.before = fails_times(1000, StorageUnavailable("no connection"))
     await asyncio.gather(*(enqueuer.add([a_job()]) for _ in range(50)), return_exceptions=True)
     assert len(jobs.writes) <= 2
+
+
+@pytest.mark.parametrize("error", [NotFound("no such namespace"), StorageNotReady("not migrated")])
+async def test_what_no_unit_is_to_blame_for_is_the_answer_to_all_of_them(
+    enqueuer: Enqueuer, jobs: FakeJobStore, error: DataQueueError
+) -> None:
+    jobs.before = fails_times(100, error)
+    assert await enqueuer.write([[a_job()] for _ in range(8)]) == [error] * 8
+    assert len(jobs.writes) == 1
 
 
 async def test_a_caller_who_leaves_has_its_jobs_stored_all_the_same(enqueuer: Enqueuer, jobs: FakeJobStore) -> None:

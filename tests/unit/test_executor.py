@@ -13,11 +13,11 @@ import structlog
 from dataqueue import HandlerRegistry, JobContext
 from dataqueue.domain.job import ClaimedJob, FailureReason
 from dataqueue.outcome import Completed, Failed, Gone, Outcome, Released
+from dataqueue.processing import executor as executing
+from dataqueue.processing.executor import Executor
+from dataqueue.processing.leases import Held, LeaseTable, Stop
 from tests.unit.claimed import a_claimed_job
 from tests.workers.processes import until
-from workers import executor as executing
-from workers.executor import Executor
-from workers.leases import Held, LeaseTable, Stop
 
 SLOTS = 3
 

@@ -6,8 +6,8 @@ from unittest.mock import Mock
 
 import pytest
 
+from dataqueue.processing.hints import HintListener
 from dataqueue.storage.port import Hint
-from workers.hints import HintListener
 
 
 @pytest.mark.parametrize(
@@ -19,13 +19,15 @@ from workers.hints import HintListener
         (Hint("ready", "elsewhere", ("mail",)), ""),
         (Hint("cancel", "default"), "cancel"),
         (Hint("cancel", "elsewhere"), ""),
+        (Hint("admit", "default"), "admit"),
+        (Hint("admit", "elsewhere"), ""),
         (Hint("ended", "default", ("mail",)), ""),
     ],
 )
 def test_only_hints_that_concern_the_worker_are_passed_on(hint: Hint, heard: str) -> None:
     told = Mock()
     listener = HintListener(
-        notifier=Mock(), namespace="default", job_types=["mail"], ready=told.ready, cancel=told.cancel
+        notifier=Mock(), namespace="default", job_types=["mail"], ready=told.ready, cancel=told.cancel, admit=told.admit
     )
     listener.hear(hint)
     assert [call[0] for call in told.mock_calls] == ([heard] if heard else [])

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
+from dataqueue.processing.heartbeat import Watch
+from dataqueue.processing.leases import Held, LeaseTable, Stop
 from tests.unit.claimed import a_claimed_job
-from workers.heartbeat import Watch
-from workers.leases import Held, LeaseTable, Stop
 
 
 @pytest.mark.parametrize(("lease", "believed"), [(3, 2), (30, 27), (300, 270)])

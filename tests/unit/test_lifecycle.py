@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from dataqueue.domain.events import EventName
-from dataqueue.domain.job import JobStatus
+from dataqueue.domain.job import TERMINAL, JobStatus
 from dataqueue.domain.lifecycle import TRANSITIONS, Verb, allows
 from dataqueue.storage.port import JobStore, Upkeep
 
@@ -35,6 +35,10 @@ CONTRACT: Final = {
     (PROCESSING, Verb.CANCEL, PROCESSING, None),
     (FAILED, Verb.RETRY, PENDING, EventName.RETRIED),
     (CANCELLED, Verb.RETRY, PENDING, EventName.RETRIED),
+    (PENDING, Verb.EDIT, PENDING, EventName.EDITED),
+    (COMPLETED, Verb.DELETE, None, None),
+    (FAILED, Verb.DELETE, None, None),
+    (CANCELLED, Verb.DELETE, None, None),
 }
 ALL_MOVES: Final = [
     (source, verb, move.to, move.event)
@@ -68,10 +72,13 @@ def test_two_moves_to_different_statuses_by_different_events_are_never_confused(
 
 
 def test_every_status_but_waiting_is_reached_and_every_one_can_be_left_or_is_completed() -> None:
-    reached = {to for _, _, to, _ in ALL_MOVES}
-    left = {source for source, _, to, _ in ALL_MOVES if source is not to}
-    assert reached == set(JobStatus) - {WAITING}
-    assert set(JobStatus) - left == {COMPLETED}
+    staying = {(source, to) for source, _, to, _ in ALL_MOVES if to is not None}
+    assert {to for _, to in staying} == set(JobStatus) - {WAITING}
+    assert set(JobStatus) - {source for source, to in staying if source is not to} == {COMPLETED}
+
+
+def test_only_what_has_ended_can_go_and_everything_that_has_can() -> None:
+    assert {source for source, _, to, _ in ALL_MOVES if to is None} == TERMINAL
 
 
 def test_only_a_processing_job_is_in_the_hands_of_a_worker() -> None:

@@ -14,13 +14,23 @@ ERRORS = {
 
 def test_the_public_surface_is_this() -> None:
     assert set(dataqueue.__all__) - ERRORS == {
+        "AsyncClient",
         "ClaimedJob",
+        "Client",
+        "Enqueued",
         "HandlerRegistry",
         "Job",
         "JobContext",
+        "JobFilter",
+        "JobSpec",
         "JobStatus",
+        "Queue",
+        "Range",
         "Reject",
+        "Retention",
         "Retry",
+        "SyncQueue",
+        "TagMode",
         "handler",
         "on_shutdown",
         "on_startup",

@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Callable
 from dataqueue import HandlerRegistry
 from dataqueue.domain.retry import RetryPolicy
 from dataqueue.storage.port import Hint, Storage
+from tests.processing.a_worker import LONG, Meddled, a_worker, completed, enqueue
 from tests.storage.given import NAMESPACE, eventually
-from tests.workers.a_worker import LONG, Meddled, a_worker, completed, enqueue
 from tests.workers.processes import until
 
 Open = Callable[[], Storage]

@@ -18,8 +18,8 @@ from dataqueue.domain.job import FailureReason, Json
 from dataqueue.domain.retry import RetryPolicy
 from dataqueue.outcome import Completed, Crashed, Outcome
 from dataqueue.storage.port import Storage
+from tests.processing.a_worker import a_worker, completed, ended, enqueue, job_that
 from tests.storage.given import MAX_CRASHES, NAMESPACE, claim, eventually
-from tests.workers.a_worker import a_worker, completed, ended, enqueue, job_that
 
 Open = Callable[[], Storage]
 AT_ONCE = RetryPolicy(delay=0, backoff=False)

@@ -9,8 +9,8 @@ from dataqueue import HandlerRegistry
 from dataqueue.domain.events import EventName
 from dataqueue.errors import StorageUnavailable
 from dataqueue.storage.port import Storage
+from tests.processing.a_worker import Meddled, a_worker, completed, enqueue
 from tests.storage.given import LEASE, NAMESPACE, told
-from tests.workers.a_worker import Meddled, a_worker, completed, enqueue
 
 Open = Callable[[], Storage]
 

@@ -12,9 +12,9 @@ import structlog
 
 from dataqueue.domain.job import Beat
 from dataqueue.errors import DataQueueError
+from dataqueue.processing.backoff import Backoff
+from dataqueue.processing.leases import Held, LeaseTable, Stop
 from dataqueue.storage.port import JobStore
-from workers.backoff import Backoff
-from workers.leases import Held, LeaseTable, Stop
 
 log = structlog.get_logger(__name__)
 

@@ -13,8 +13,8 @@ from dataqueue import HandlerRegistry, JobContext, JobStatus
 from dataqueue.domain.events import EventName
 from dataqueue.errors import StorageUnavailable
 from dataqueue.storage.port import Storage
+from tests.processing.a_worker import LONG, Meddled, a_worker, enqueue, job_that
 from tests.storage.given import NAMESPACE, told
-from tests.workers.a_worker import LONG, Meddled, a_worker, enqueue, job_that
 from tests.workers.processes import until
 
 Open = Callable[[], Storage]
@@ -160,7 +160,7 @@ async def test_a_hurry_during_a_claim_gives_back_what_it_took(
 async def test_the_drain_time_is_also_for_reports(
     live_storage: Storage, registry: HandlerRegistry, open_another: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.worker._LAST_WRITES", 0)
+    monkeypatch.setattr("dataqueue.processing.worker._LAST_WRITES", 0)
     back = asyncio.Event()
 
     async def gone_for_a_while() -> None:

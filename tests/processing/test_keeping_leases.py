@@ -14,8 +14,8 @@ from dataqueue.domain.events import EventName
 from dataqueue.domain.job import FailureReason, Lease
 from dataqueue.errors import StorageUnavailable
 from dataqueue.storage.port import Hint, Storage
+from tests.processing.a_worker import LONG, Meddled, a_worker, completed, ended, enqueue, job_that
 from tests.storage.given import MAX_CRASHES, NAMESPACE, eventually, told
-from tests.workers.a_worker import LONG, Meddled, a_worker, completed, ended, enqueue, job_that
 from tests.workers.processes import until
 
 Open = Callable[[], Storage]

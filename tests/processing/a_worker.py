@@ -13,10 +13,10 @@ from dataqueue.domain.job import ClaimedJob, Job, JobStatus, NewJob
 from dataqueue.handlers import HandlerRegistry
 from dataqueue.ids import new_id
 from dataqueue.outcome import Outcome
+from dataqueue.processing.worker import Worker
 from dataqueue.settings import WorkerSettings
 from dataqueue.storage.port import JobStore, Storage
 from tests.storage.given import NAMESPACE, eventually
-from workers.worker import Worker
 
 Before = Callable[[], Awaitable[None]]
 LONG = 60.0

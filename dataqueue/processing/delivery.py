@@ -16,8 +16,8 @@ import structlog
 from dataqueue.coalescing import Coalescer
 from dataqueue.domain.job import Lease, Reported
 from dataqueue.errors import DataQueueError, StorageRefused
-from workers.backoff import Backoff
-from workers.leases import Held, LeaseTable
+from dataqueue.processing.backoff import Backoff
+from dataqueue.processing.leases import Held, LeaseTable
 
 log = structlog.get_logger(__name__)
 
@@ -32,7 +32,7 @@ Report = tuple[Held, T, int]
 class Delivery(Generic[T]):
     """Shares the writes of one verb.
 
-    `refused` takes what the storage refuses when it is sent alone.
+    `refused` takes what the storage refuses when it is sent alone; `told` hears of each report that was kept.
     """
 
     def __init__(
@@ -43,8 +43,9 @@ class Delivery(Generic[T]):
         table: LeaseTable,
         refused: Callable[[Held], None],
         written: Callable[[list[Held]], None],
+        told: Callable[[Held, T], None] | None = None,
     ) -> None:
-        self._verb, self._write, self._table = verb, write, table
+        self._verb, self._write, self._table, self._told = verb, write, table, told
         self._refused, self._written = refused, written
         self._shared: Coalescer[Report[T], None] = Coalescer(self._deliver, most=LARGEST_WRITE, weight=itemgetter(2))
         self.waiting = 0
@@ -104,5 +105,9 @@ class Delivery(Generic[T]):
             if answer == Reported.LOST:
                 log.warning("job.lost", verb=self._verb, job_id=str(held.job.id), job_type=held.job.job_type)
                 self.lost += 1
+        if self._told is not None:
+            for (held, value, _), answer in zip(reports, answers, strict=True):
+                if answer == Reported.OK:
+                    self._told(held, value)
         self.written += len(done)
         self._written(done)

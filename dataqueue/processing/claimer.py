@@ -12,9 +12,9 @@ from typing import Final
 import structlog
 
 from dataqueue.errors import DataQueueError
+from dataqueue.processing.backoff import Backoff
+from dataqueue.processing.leases import Held, LeaseTable
 from dataqueue.storage.port import JobStore
-from workers.backoff import Backoff
-from workers.leases import Held, LeaseTable
 
 log = structlog.get_logger(__name__)
 

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from dataqueue.domain.job import Failure, Json, Lease, Reported
 from dataqueue.outcome import Completed, Crashed, Failed, Gone, Outcome, Released
+from dataqueue.processing.delivery import Delivery
+from dataqueue.processing.leases import Held, LeaseTable
 from dataqueue.storage.port import JobStore
-from workers.delivery import Delivery
-from workers.leases import Held, LeaseTable
 
 _REFUSED: Final = Failure("the storage refused the output", type="StorageRefused")
+
+
+class Observer(Protocol):
+    """Hears what a worker has done, each after the storage has confirmed it. On the worker's loop; must not block."""
+
+    def started(self, held: Held) -> None: ...
+    def completed(self, held: Held, output: Json | None) -> None: ...
+    def failed(self, held: Held, failure: Failure) -> None: ...
+    def cancelled(self, held: Held) -> None: ...
 
 
 class Reporter:
     """One delivery for each verb. `ended` is told after each write, `given_back` what was released.
 
-    `expect` is told in how many seconds a retry is to be made ready.
+    `expect` is told in how many seconds a retry is to be made ready, `observer` what was kept.
     """
 
     def __init__(
@@ -28,6 +37,7 @@ class Reporter:
         ended: Callable[[], None],
         given_back: Callable[[list[Held]], None],
         expect: Callable[[float], None] = lambda _: None,
+        observer: Observer | None = None,
     ) -> None:
         async def abandon(leases: Sequence[Lease], _: Sequence[None]) -> list[Reported]:
             await jobs.abandon(leases)
@@ -44,6 +54,7 @@ class Reporter:
             table=table,
             refused=lambda held: self.report(held, Failed(_REFUSED)),
             written=lambda _: ended(),
+            told=None if observer is None else observer.completed,
         )
         self.failing: Delivery[Failure] = Delivery(
             "fail",
@@ -51,6 +62,7 @@ class Reporter:
             table=table,
             refused=forget,
             written=self._failed,
+            told=None if observer is None else observer.failed,
         )
         self.releasing: Delivery[None] = Delivery(
             "release",

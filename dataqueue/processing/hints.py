@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable
 
 import structlog
 
+from dataqueue.processing.backoff import Backoff
 from dataqueue.storage.port import Hint, Notifier
-from workers.backoff import Backoff
 
 log = structlog.get_logger(__name__)
 
 
 class HintListener:
-    """Passes on two things: that jobs we serve may be ready, and that a running one is to be cancelled."""
+    """Passes on that jobs we serve may be ready, that a running one is to be cancelled, or some are to be admitted."""
 
     def __init__(
         self,
@@ -24,9 +24,10 @@ class HintListener:
         job_types: Iterable[str],
         ready: Callable[[], None],
         cancel: Callable[[], None],
+        admit: Callable[[], None] = lambda: None,
     ) -> None:
         self._notifier, self._namespace, self._job_types = notifier, namespace, frozenset(job_types)
-        self._ready, self._cancel = ready, cancel
+        self._ready, self._cancel, self._admit = ready, cancel, admit
 
     async def run(self) -> None:
         backoff = Backoff()
@@ -46,5 +47,7 @@ class HintListener:
             return
         if hint.kind == "cancel":
             self._cancel()
+        elif hint.kind == "admit":
+            self._admit()
         elif hint.kind == "ready" and (not hint.names or not self._job_types.isdisjoint(hint.names)):
             self._ready()

@@ -19,9 +19,9 @@ from dataqueue.domain.job import Job
 from dataqueue.errors import StorageNotReady, StorageUnavailable
 from dataqueue.storage.port import Storage
 from dataqueue.storage.postgres.errors import translated
+from tests.processing.a_worker import Meddled, a_worker, completed, ended, enqueue, job_that
 from tests.storage.given import NAMESPACE, eventually, told
 from tests.storage.raw import connected
-from tests.workers.a_worker import Meddled, a_worker, completed, ended, enqueue, job_that
 from tests.workers.processes import until
 
 Open = Callable[[], Storage]

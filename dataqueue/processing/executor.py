@@ -13,9 +13,9 @@ import structlog
 from dataqueue.domain.job import ClaimedJob
 from dataqueue.handlers import Handler, HandlerRegistry
 from dataqueue.outcome import Gone, Outcome, Released
-from workers.attempt import attempt, attempt_sync, failed, timed_out
-from workers.leases import Held, LeaseTable, Stop
-from workers.threads import ThreadPool
+from dataqueue.processing.attempt import attempt, attempt_sync, failed, timed_out
+from dataqueue.processing.leases import Held, LeaseTable, Stop
+from dataqueue.processing.threads import ThreadPool
 
 log = structlog.get_logger(__name__)
 

@@ -13,16 +13,17 @@ import structlog
 from dataqueue.announcing import Announcer
 from dataqueue.domain.job import ClaimedJob
 from dataqueue.handlers import HandlerRegistry
+from dataqueue.errors import StorageUnavailable
 from dataqueue.outcome import Outcome
+from dataqueue.processing.aside import Aside
+from dataqueue.processing.claimer import Claimer
+from dataqueue.processing.executor import Executor
+from dataqueue.processing.heartbeat import Heartbeat, Watch
+from dataqueue.processing.hints import HintListener
+from dataqueue.processing.leases import Held, LeaseTable, Stop
+from dataqueue.processing.reporter import Observer, Reporter
 from dataqueue.settings import WorkerSettings
 from dataqueue.storage.port import Storage
-from workers.aside import Aside
-from workers.claimer import Claimer
-from workers.executor import Executor
-from workers.heartbeat import Heartbeat, Watch
-from workers.hints import HintListener
-from workers.leases import Held, LeaseTable
-from workers.reporter import Reporter
 
 log = structlog.get_logger(__name__)
 
@@ -39,7 +40,7 @@ class Worker:
     """Composes the duties of one process. `run` returns when it has been stopped and everything is settled.
 
     `open_storage` makes the storage of the heartbeat's thread; `isolate` runs a job that has crashed before;
-    `expect` is told in how many seconds a retry will be due.
+    `expect` is told in how many seconds something will be to stage.
     """
 
     def __init__(
@@ -53,8 +54,11 @@ class Worker:
         job_types: Collection[str] | None = None,
         isolate: Callable[[ClaimedJob], Awaitable[Outcome]] | None = None,
         expect: Callable[[float], None] = lambda _: None,
+        observer: Observer | None = None,
     ) -> None:
         self._settings, self._registry, self._worker_id = settings, registry, worker_id
+        self._expect = expect
+        self._observer = observer
         self.job_types: Final = _served(registry, job_types)
         self.started = asyncio.Event()
         self._hurried, self._fault = asyncio.Event(), asyncio.Event()
@@ -64,7 +68,12 @@ class Worker:
         self._announce_ready = Announcer(storage.notifier, kind="ready", namespace=settings.namespace)
         self._table = LeaseTable(lease=settings.lease_seconds)
         self.reporter = Reporter(
-            jobs=jobs, table=self._table, ended=self._ended, given_back=self._given_back, expect=expect
+            jobs=jobs,
+            table=self._table,
+            ended=self._ended,
+            given_back=self._given_back,
+            expect=expect,
+            observer=observer,
         )
         self.claimer = Claimer(
             jobs=jobs,
@@ -94,10 +103,34 @@ class Worker:
         """
         if hurry is not None:
             self._hurried = hurry
+        await self._work(self.claimer.run(), stop)
+
+    async def run_batch(self, size: int) -> int:
+        """Claim once, run what was claimed, and answer how many when every outcome is written.
+
+        StorageUnavailable: it could not be asked. A worker runs one batch, or `run`, once.
+        """
+        found: list[int | None] = []
+
+        async def one_batch() -> None:
+            found.append(await self.claimer.tick(min(size, self._room())) if self.job_types else 0)
+            await self.executor.idle()
+            await self.reporter.settle()
+
+        await self._work(one_batch(), asyncio.Event())
+        if not found or found[0] is None:
+            raise StorageUnavailable("the storage could not be asked for jobs")
+        return found[0]
+
+    async def _work(self, claims: Coroutine[Any, Any, None], stop: asyncio.Event) -> None:
         self._loop = asyncio.get_running_loop()
-        await self._registry.start_up()
+        try:
+            await self._registry.start_up()
+        except BaseException:
+            claims.close()
+            raise
         self._aside.start()
-        claiming = self._loop.create_task(self.claimer.run())
+        claiming = self._loop.create_task(claims)
         log.info("worker.started", worker_id=self._worker_id, job_types=self.job_types)
         self.started.set()
         try:
@@ -164,7 +197,15 @@ class Worker:
         if self.claimer.stopped:
             self.executor.give_back(claimed)
         else:
+            if self._observer is not None:
+                for held in claimed:
+                    self._observer.started(held)
             self.executor.start(claimed)
+
+    def _interrupt(self, held: Held) -> None:
+        if self._observer is not None and held.stop is Stop.CANCELLED:
+            self._observer.cancelled(held)
+        self.executor.interrupt(held)
 
     def _ended(self) -> None:
         self._announce_ended({_ANY})
@@ -175,7 +216,7 @@ class Worker:
         self._ended()
 
     def _loops_aside(self, storage: Storage) -> list[Coroutine[Any, Any, None]]:
-        told = partial(self._tell_loop, self.executor.interrupt)
+        told = partial(self._tell_loop, self._interrupt)
         heartbeat = Heartbeat(
             jobs=storage.jobs(self._settings.namespace),
             table=self._table,
@@ -188,6 +229,7 @@ class Worker:
             job_types=self.job_types,
             ready=partial(self._tell_loop, self.claimer.hint),
             cancel=heartbeat.beat_soon,
+            admit=partial(self._tell_loop, self._expect, 0.0),
         )
         return [heartbeat.run(), Watch(table=self._table, told=told).run(), hints.run()]
 

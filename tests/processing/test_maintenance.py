@@ -14,15 +14,15 @@ from dataqueue.domain.job import JobStatus, NewJob
 from dataqueue.duties import EventLogKeeper, keep_doing
 from dataqueue.errors import StorageUnavailable
 from dataqueue.ids import new_id
-from dataqueue.settings import WorkerSettings
-from dataqueue.staging import Stager
-from dataqueue.storage.port import Staged, Storage
-from workers.maintenance import (
+from dataqueue.maintenance import (
     LOOK_FOR_DUE,
     LOOK_FOR_EXPIRED,
     Maintenance,
     Reclaimer,
 )
+from dataqueue.settings import WorkerSettings
+from dataqueue.staging import Stager
+from dataqueue.storage.port import Staged, Storage
 
 SECOND = timedelta(seconds=1)
 
