@@ -8,34 +8,47 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from hmac import compare_digest
+from struct import Struct
 from typing import Final
 
 from app.errors import Code, Problem, invalid
+from dataqueue.domain.filters import Position
 
-_POSITION: Final = 8
 _CHECK: Final = 10
-_LONGEST: Final = 2**63 - 1
+_PLACE: Final = Struct(">qq")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 
-def write_cursor(position: int, *, of: Iterable[str]) -> str:
-    """A cursor after `position` in the list that `of` describes."""
-    place = position.to_bytes(_POSITION, "big")
-    return urlsafe_b64encode(place + _check(place, of)).decode()
+def write_cursor(place: bytes, *, of: Iterable[str]) -> str:
+    """A cursor after `place` in the list that `of` describes."""
+    return urlsafe_b64encode(_check(place, of) + place).decode()
 
 
-def read_cursor(cursor: str, *, of: Iterable[str]) -> int:
-    """The position; 422 `invalid_cursor` for one that was not made by `write_cursor` for the same list."""
+def read_cursor(cursor: str, *, of: Iterable[str]) -> bytes:
+    """The place; 422 `invalid_cursor` for one that was not made by `write_cursor` for the same list."""
     try:
         raw = urlsafe_b64decode(cursor.encode("ascii"))
     except ValueError:
         raise _invalid() from None
-    place, check = raw[:_POSITION], raw[_POSITION:]
-    position = int.from_bytes(place, "big")
-    if len(raw) != _POSITION + _CHECK or not compare_digest(check, _check(place, of)) or position > _LONGEST:
+    check, place = raw[:_CHECK], raw[_CHECK:]
+    if not compare_digest(check, _check(place, of)):
         raise _invalid()
-    return position
+    return place
+
+
+def place_of(position: Position) -> bytes:
+    """Where a list of jobs goes on, for a cursor."""
+    return _PLACE.pack((position.created_at - _EPOCH) // _MICROSECOND, position.seq)
+
+
+def position_of(place: bytes) -> Position:
+    """The reverse of `place_of`."""
+    microseconds, seq = _PLACE.unpack(place)
+    return Position(_EPOCH + microseconds * _MICROSECOND, seq)
 
 
 def _check(place: bytes, of: Iterable[str]) -> bytes:

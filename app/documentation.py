@@ -24,6 +24,15 @@ _EXAMPLES: Final[dict[int, tuple[Code, str]]] = {
     422: (Code.VALIDATION_FAILED, "body.job_type: is required"),
     503: (Code.STORAGE_UNAVAILABLE, "The storage cannot be reached at the moment. Try again."),
 }
+_HEADERS: Final[dict[int, dict[str, Any]]] = {
+    401: {"WWW-Authenticate": {"required": True, "schema": {"const": "Bearer"}, "description": "How to authenticate."}},
+    503: {"Retry-After": {"required": True, "schema": {"type": "integer"}, "description": "Seconds."}},
+}
+_REQUEST_ID: Final[dict[str, Any]] = {
+    "required": True,
+    "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
+    "description": "Name of this request in the logs: yours, if you sent a good one.",
+}
 _DESCRIPTION: Final = """A job queue as a service.
 
 POST a job; workers pull it, run its handler, and retry it when it fails. Delivery is **at least once**: a job
@@ -59,6 +68,11 @@ def openapi_document(routes: list[BaseRoute]) -> dict[str, Any]:
         ],
         license_info={"name": "MIT", "identifier": "MIT"},
     )
+    document["components"]["headers"] = {"RequestId": _REQUEST_ID}
+    for path in document["paths"].values():
+        for operation in path.values():
+            for answer in operation["responses"].values():
+                answer.setdefault("headers", {})["X-Request-Id"] = {"$ref": "#/components/headers/RequestId"}
     _, shared = models_json_schema([(Problem, "serialization")], ref_template=_REFERENCE)
     document["components"]["schemas"].update(shared["$defs"])
     return document
@@ -79,8 +93,8 @@ def _problem(status: int) -> dict[str, Any]:
     schema = {"$ref": _REFERENCE.format(model=Problem.__name__)}
     content = {PROBLEM_JSON.decode(): {"schema": schema, "example": example}}
     described: dict[str, Any] = {"description": HTTPStatus(status).phrase, "content": content}
-    if status == 503:
-        described["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
+    if status in _HEADERS:
+        described["headers"] = dict(_HEADERS[status])
     return described
 
 

@@ -41,7 +41,8 @@ class Edge:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id)]
+                # Not into the message: it may be one that the application sends again and again.
+                message = {**message, "headers": [*message["headers"], (b"x-request-id", request_id)]}
             elif head:
                 message = {**message, "body": b""}
             await send(message)

@@ -87,6 +87,8 @@ async def _hear(service: Service) -> None:
         async for hint in hints:
             if hint.kind == "ended":
                 service.watcher.nudge()
+            elif hint.kind == "admit":
+                service.stager.expect(0)
 
 
 @contextmanager

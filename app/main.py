@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from app.api import enqueue, health, jobs, not_built
+from app.api import bulk, changing, enqueue, health, importing, jobs, not_built
 from app.documentation import openapi_document
 from app.edge import Edge
 from app.lifespan import running
@@ -22,6 +22,8 @@ class Api(FastAPI):
     """FastAPI with one layer of ours instead of its stack, and the service its routes work with."""
 
     service: Service
+    plain_paths: frozenset[str] = frozenset()
+    """Those without parameters."""
 
     def build_middleware_stack(self) -> ASGIApp:
         return Edge(self.router, routes=self.routes)
@@ -50,5 +52,8 @@ def create_app(settings: Settings | None = None, *, storage: Storage | None = No
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     # In front, not by include_router, which would match every request twice. The first is the busiest.
-    app.router.routes[:0] = [route for module in (enqueue, jobs, not_built, health) for route in module.router.routes]
+    modules = (enqueue, importing, jobs, changing, bulk, not_built, health)
+    app.router.routes[:0] = [route for module in modules for route in module.router.routes]
+    paths = (getattr(route, "path", "{") for route in app.router.routes)
+    app.plain_paths = frozenset(path for path in paths if "{" not in path)
     return app

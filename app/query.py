@@ -46,8 +46,9 @@ def _values(model: type[Query], query: bytes) -> dict[str, Any]:
     for name, value in pairs:
         given[name].append(value)
     values: dict[str, Any] = {}
+    fields = {field.alias or name: field for name, field in model.model_fields.items()}
     for name, all_of_it in given.items():
-        field = model.model_fields.get(name)
+        field = fields.get(name)
         if field is not None and get_origin(field.annotation) is list:
             values[name] = all_of_it
         elif field is not None and len(all_of_it) > 1:

@@ -33,11 +33,11 @@ async def read_body(receive: Receive, headers: Mapping[bytes, bytes], *, limit: 
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def check_media_type(headers: Mapping[bytes, bytes]) -> None:
+def check_media_type(headers: Mapping[bytes, bytes], *, usual: bytes = _USUAL) -> None:
     """415 unless the body is JSON as far as its headers say; saying nothing is fine."""
-    media_type = headers.get(b"content-type", _USUAL)
-    if media_type != _USUAL and b"json" not in media_type.partition(b";")[0].lower():
-        raise _unsupported("Send JSON, with content-type application/json.")
+    media_type = headers.get(b"content-type", usual)
+    if media_type != usual and b"json" not in media_type.partition(b";")[0].lower():
+        raise _unsupported(f"Send JSON, with content-type {usual.decode()}.")
     if headers.get(b"content-encoding", b"identity").lower() not in (b"identity", b""):
         raise _unsupported("Send the body as it is, without a content-encoding.")
 

@@ -7,7 +7,7 @@ with bytes: no dependency solving, no response model, no layers in between.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args, get_type_hints
 
 from fastapi.routing import APIRoute
@@ -41,6 +41,10 @@ class Answer(NamedTuple):
     headers: Headers = ()
 
 
+Streamed = Callable[[Receive, Send], Awaitable[None]]
+"""What an endpoint returns that reads the body, and answers, bit by bit."""
+
+
 class Call(Request):
     """The request in hand: who calls, and what serves them. A Request only so that FastAPI leaves it alone."""
 
@@ -61,9 +65,14 @@ class Call(Request):
     def events(self) -> EventLog:
         return self.service.storage.events(self.namespace)
 
+    async def hang_up(self) -> None:
+        """Return when the caller has hung up; for after the body was read."""
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
+
 
 class JsonRoute(APIRoute):
-    """A route whose endpoint takes what it declares and returns an `Answer`.
+    """A route whose endpoint takes what it declares and returns an `Answer`, or something `Streamed`.
 
     It may declare path parameters, headers, one model of the query, one model of the body, and a `Call`.
     """
@@ -92,6 +101,9 @@ class JsonRoute(APIRoute):
             # A path without parameters, as the busiest are: comparing is all there is to it.
             return Match.FULL, {"endpoint": self.endpoint, "path_params": {}, "route": self}
         match, child = super().matches(scope)
+        if match is not Match.NONE and self.param_convertors and scope["path"] in scope["app"].plain_paths:
+            # A path that is written out is never a parameter's: GET /v1/jobs/batch asks for no job called batch.
+            return Match.NONE, {}
         if match is Match.PARTIAL and self._answers(scope["method"]):
             return Match.FULL, child
         return match, child
@@ -117,8 +129,12 @@ class JsonRoute(APIRoute):
             read_query(NoQuery, scope["query_string"])
         if self._body is not None:
             await self._take_body(self._body[0], receive, headers, service, arguments)
-        answer: Answer = await self.endpoint(**arguments)
-        sent = [_JSON, (b"content-length", b"%d" % len(answer.body)), *answer.headers]
+        answer: Answer | Streamed = await self.endpoint(**arguments)
+        if not isinstance(answer, Answer):
+            await answer(receive, send)
+            return
+        of_body = () if answer.status == 204 else (_JSON, (b"content-length", b"%d" % len(answer.body)))
+        sent = [*of_body, *answer.headers]
         await send({"type": "http.response.start", "status": answer.status, "headers": sent})
         await send({"type": "http.response.body", "body": answer.body})
 

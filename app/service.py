@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Final, Literal
 
 from app.auth import Authenticator, is_loopback
+from app.importing import Imports
 from app.watching import Watcher
 from dataqueue.announcing import Announcer
+from dataqueue.domain.edit import UNSET, JobEdit
+from dataqueue.domain.job import NewJob
 from dataqueue.enqueuing import Enqueuer
 from dataqueue.settings import Settings
 from dataqueue.staging import Stager
@@ -24,6 +29,7 @@ class Service:
         self.settings, self.storage = settings, storage
         self.auth = Authenticator(storage.keys, open_access=settings.open_access, loopback=is_loopback(settings.host))
         self.watcher = Watcher(storage)
+        self.imports = Imports()
         self.stager = Stager(storage.upkeep, announce=self._announce_staged, longest_sleep=_LOOK_FOR_DUE)
         self.stopping = False
         self._enqueuers: dict[str, Enqueuer] = {}
@@ -43,13 +49,30 @@ class Service:
         if kind == "ended":
             self.watcher.nudge()
 
+    def expect_due(self, jobs: Sequence[NewJob]) -> None:
+        """Have this process look when the first of these jobs, just stored, is due."""
+        for job in jobs:
+            if job.delay is not None:
+                self.stager.expect(job.delay.total_seconds())
+            elif job.run_at is not None:
+                self.stager.expect((job.run_at - datetime.now(UTC)).total_seconds())
+
+    def expect_edited(self, edit: JobEdit) -> None:
+        """Have this process look when jobs of these new values are due."""
+        if edit.delay is not UNSET:
+            self.stager.expect(edit.delay.total_seconds())
+        elif isinstance(edit.run_at, datetime):
+            self.stager.expect((edit.run_at - datetime.now(UTC)).total_seconds())
+
     def stop_waiting(self) -> None:
         """The process is to end: answer who waits now, and be no longer ready."""
         self.stopping = True
         self.watcher.close()
+        self.imports.close()
 
     async def settle(self) -> None:
         """Wait until what was accepted has been written and announced."""
+        await self.imports.settle()
         await asyncio.gather(*(enqueuer.settle() for enqueuer in self._enqueuers.values()))
         await asyncio.gather(*(announcer.settle() for announcer in self._announcers.values()))
 

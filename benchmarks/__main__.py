@@ -16,7 +16,19 @@ from benchmarks.figures import Figure, table
 from benchmarks.ground import Ground, standing
 from benchmarks.processes import say
 
-SECTIONS: Final = ("http", "batch", "drain", "latency", "idle", "buffers", "snapshot", "overhead")
+SECTIONS: Final = (
+    "http",
+    "batch",
+    "imports",
+    "drain",
+    "latency",
+    "idle",
+    "buffers",
+    "snapshot",
+    "overhead",
+    "bulk",
+    "lists",
+)
 
 
 async def _run(ground: Ground, sections: list[str], *, quick: bool) -> None:

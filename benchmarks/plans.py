@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import asyncpg
 
-from dataqueue.storage.postgres.statements import numbered, source_of
+from dataqueue.storage.postgres.statements import Statement, numbered, source_of
 
 _CTE: Final = "CTE "
 _LONGEST: Final = 100
@@ -23,8 +23,13 @@ class Explained(NamedTuple):
 
 async def explained(connection: asyncpg.Connection, verb: str, **parameters: object) -> Explained:
     """Execute a statement of `sql/` and explain it."""
-    explain = numbered("explain (analyze, buffers, costs off, timing off, format json) " + source_of(verb))
-    document = await connection.fetchval(explain.sql, *[parameters[name] for name in explain.names])
+    return await explained_query(connection, numbered(source_of(verb)), **parameters)
+
+
+async def explained_query(connection: asyncpg.Connection, query: Statement, **parameters: object) -> Explained:
+    """Execute a statement and explain it."""
+    explain = "explain (analyze, buffers, costs off, timing off, format json) " + query.sql
+    document = await connection.fetchval(explain, *[parameters[name] for name in query.names])
     root = json.loads(document)[0]["Plan"]
     return Explained(_total(root), "\n".join(_lines(root, depth=0)))
 

@@ -119,6 +119,16 @@ def cpu_seconds(pid: int) -> float:
     return total
 
 
+def resident_bytes(pid: int) -> int:
+    """Memory of a process and its descendants."""
+    root = psutil.Process(pid)
+    total = 0
+    for process in (root, *root.children(recursive=True)):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            total += process.memory_info().rss
+    return total
+
+
 class MachineCpu(NamedTuple):
     """Seconds of all cores together, since the machine was started."""
 

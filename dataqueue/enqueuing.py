@@ -9,7 +9,7 @@ from typing import Final
 
 from dataqueue.coalescing import Coalescer
 from dataqueue.domain.job import Enqueued, NewJob
-from dataqueue.errors import DataQueueError, StorageUnavailable
+from dataqueue.errors import DataQueueError, NotFound, StorageNotReady, StorageUnavailable
 from dataqueue.storage.port import JobStore
 
 LARGEST_WRITE: Final = 1000
@@ -27,8 +27,8 @@ class Enqueuer:
     def __init__(self, jobs: JobStore, *, announce: Callable[[set[str]], None]) -> None:
         self._jobs, self._announce = jobs, announce
         # Apart, because a keyed write may wait for somebody's open transaction and an unkeyed one never does.
-        self._unkeyed: Coalescer[Unit, list[Enqueued]] = Coalescer(self._write, most=LARGEST_WRITE, weight=_weight)
-        self._keyed: Coalescer[Unit, list[Enqueued]] = Coalescer(self._write, most=LARGEST_WRITE, weight=_weight)
+        self._unkeyed: Coalescer[Unit, list[Enqueued]] = Coalescer(self.write, most=LARGEST_WRITE, weight=_weight)
+        self._keyed: Coalescer[Unit, list[Enqueued]] = Coalescer(self.write, most=LARGEST_WRITE, weight=_weight)
 
     async def add(self, unit: Unit) -> list[Enqueued]:
         """Store the jobs, whole or not at all, and answer once that is certain.
@@ -45,7 +45,8 @@ class Enqueuer:
         await self._keyed.settle()
         await self._unkeyed.settle()
 
-    async def _write(self, units: Sequence[Unit]) -> list[list[Enqueued] | Exception]:
+    async def write(self, units: Sequence[Unit]) -> list[list[Enqueued] | Exception]:
+        """Store units in a write of their own, all keyed or all not; what became of each, in order."""
         answers = await self._halved(units)
         ready = {
             job.job_type
@@ -72,6 +73,8 @@ class Enqueuer:
                 again = again or error.outcome_unknown
                 if not again or loop.time() + _RETRY_PAUSE >= give_up:
                     return [error] * len(units)
+            except (NotFound, StorageNotReady) as error:
+                return [error] * len(units)
             except DataQueueError as error:
                 if len(units) == 1:
                     return [error]

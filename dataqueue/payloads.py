@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable
 from typing import Any, Final
 
 import pydantic
-from pydantic_core import from_json, to_json, to_jsonable_python
+from pydantic_core import from_json
 
 from dataqueue.domain.job import Json
 from dataqueue.errors import Invalid
+from dataqueue.json_text import Unstorable, strict_json
 from dataqueue.typed_dicts import validatable
 
 LARGEST_OUTPUT: Final = 1 << 20
 LONGEST_MESSAGE: Final = 10_000
 _MOST_ERRORS: Final = 10
 _LONGEST_KEY: Final = 100
-_NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 ANYTHING: Final = object()
 """The annotation of a payload that has none."""
@@ -66,21 +65,14 @@ def encode_output(value: object) -> Json | None:
     if value is None:
         return None
     try:
-        text = to_json(value)
-        # A model writes NaN as null, which is not what the handler returned.
-        strict = to_json(to_jsonable_python(value)) if b"null" in text else text
-        if b"NaN" in strict or b"Infinity" in strict:
-            from_json(strict, allow_inf_nan=False)
-    # A serializer of the author's may raise anything.
-    except Exception as error:
+        text = strict_json(value)
+    except Unstorable as error:
         if inspect.iscoroutine(value):
             value.close()
             raise InvalidOutput("the handler returned a coroutine: make it `async def`") from None
-        raise InvalidOutput(f"the output cannot be JSON: {_first_line(error)}") from error
+        raise InvalidOutput(f"the output {error}") from error.__cause__
     if len(text) > LARGEST_OUTPUT:
         raise InvalidOutput(f"the output is {len(text)} bytes of JSON; at most {LARGEST_OUTPUT} can be kept")
-    if b"\\u0000" in text and _NUL.search(text):
-        raise InvalidOutput("the output cannot be JSON: it contains a NUL character")
     return Json(text.decode())
 
 

@@ -10,10 +10,17 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
-class Settings(BaseSettings):
-    """What every process of a deployment has in common. Each field is the variable `DATAQUEUE_<NAME>`."""
+class ClientSettings(BaseSettings):
+    """What callers need. Each field is the variable `DATAQUEUE_<NAME>`."""
 
     model_config = SettingsConfigDict(env_prefix="DATAQUEUE_", extra="ignore", frozen=True, env_ignore_empty=True)
+
+    api_url: str = Field("http://127.0.0.1:8000", description="Where the command line and clients find the API.")
+    api_key: SecretStr | None = Field(None, description="Key that the command line and clients send.")
+
+
+class Settings(ClientSettings):
+    """What every process of a deployment has in common."""
 
     url: SecretStr | None = Field(None, description="Storage, postgresql://…; unset: the embedded PostgreSQL.")
     listen_url: SecretStr | None = Field(
@@ -27,7 +34,6 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = Field(8000, description="Port the API listens on; 0: a free one.")
     public_url: str | None = Field(None, description="Base of the URLs we hand out; unset: the request's own.")
     open_access: bool = Field(False, description="Answer without a key, on a loopback address only (`dataqueue dev`).")
-    api_key: SecretStr | None = Field(None, description="Key that the command line and clients send.")
     max_body_bytes: int = Field(1 << 20, ge=1024, description="Largest request body.")
     max_batch_bytes: int = Field(16 << 20, ge=1024, description="Largest body of a batch.")
     max_payload_bytes: int = Field(256 << 10, ge=64, description="Largest payload of a job.")

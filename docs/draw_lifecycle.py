@@ -51,6 +51,24 @@ reason `crashed`. A retry by hand forgives them.
 A cancel of a processing job is a request. The worker hears of it at its next heartbeat, which cancels the job
 in the same act. If the work is done before that, the job is completed; if it fails, is released or loses its
 lease, it is cancelled.
+
+## Editing
+
+A job that is pending can be given new values: of its payload and tags, of when it may start, of how often it is
+tried. They are all in one event (`job:edited`, `changes`). A job that waits for its next attempt goes on waiting
+for it, until the new `run_at`. A worker that claims it gets the values of every edit that was accepted.
+
+## Deleting
+
+What has ended can be deleted: the job is gone, with its output, its history and its idempotency key, which is free
+again. What happened to it stays in the event stream.
+
+## Many at once
+
+A bulk change cancels, retries, edits or deletes every job that fits a filter and whose status permits it, newest
+first, in batches of a thousand, each an act of its own. Whether a job fits is decided again when its row is locked:
+one that a worker took meanwhile is not cancelled by a filter that says `pending`. Jobs enqueued after it began are
+left alone.
 """
 
 
@@ -62,18 +80,19 @@ def draw() -> str:
 def _diagram() -> Iterator[str]:
     yield "stateDiagram-v2"
     for source, verb, move in _moves():
-        yield f"    {source or '[*]'} --> {move.to}: {verb}"
-    for status in JobStatus:
-        if status.is_terminal:
-            yield f"    {status} --> [*]"
+        yield f"    {source or '[*]'} --> {move.to or '[*]'}: {verb}"
 
 
 def _table() -> Iterator[str]:
     yield "| from | by | to | when | event |"
     yield "|---|---|---|---|---|"
     for source, verb, move in _moves():
-        event = f"`{move.event}`" if move.event else "-"
-        yield f"| {f'`{source}`' if source else '-'} | {verb} | `{move.to}` | {move.when} | {event} |"
+        cells = [_code(source), verb, _code(move.to), move.when, _code(move.event)]
+        yield f"| {' | '.join(cells)} |"
+
+
+def _code(name: str | None) -> str:
+    return f"`{name}`" if name else "-"
 
 
 def _moves() -> Iterator[tuple[JobStatus | None, Verb, Transition]]:

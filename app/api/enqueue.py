@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Header
 
@@ -14,10 +13,10 @@ from app.rendering import batch_json, enqueued_json
 from app.routing import Answer, Call, JsonRoute
 from app.schemas.enqueue import BatchOut, BatchRequest, EnqueuedOut, EnqueueRequest, new_job
 from app.schemas.fields import IdempotencyKey
-from dataqueue.domain.job import NewJob
 from dataqueue.domain.keys import Scope
 
 router = APIRouter(route_class=JsonRoute, tags=["jobs"], dependencies=[requires(Scope.ENQUEUE)])
+_LOCATION: Final = {"required": True, "schema": {"type": "string"}, "description": "Path of the job."}
 
 
 @router.post(
@@ -26,8 +25,12 @@ router = APIRouter(route_class=JsonRoute, tags=["jobs"], dependencies=[requires(
     response_model=EnqueuedOut,
     summary="Enqueue a job",
     responses={
-        201: {"headers": {"Location": {"schema": {"type": "string"}, "description": "Path of the job."}}},
-        200: {"model": EnqueuedOut, "description": "The idempotency key was used before: that job, `created: false`."},
+        201: {"headers": {"Location": _LOCATION}},
+        200: {
+            "model": EnqueuedOut,
+            "headers": {"Location": _LOCATION},
+            "description": "The idempotency key was used before: that job, `created: false`.",
+        },
         **problems(401, 403, 409, 413, 415, 422, 503),
     },
 )
@@ -42,7 +45,7 @@ async def enqueue_job(
     """
     new = new_job(job, max_payload_bytes=call.service.settings.max_payload_bytes, header_key=idempotency_key)
     [enqueued] = await call.service.enqueuer(call.namespace).add((new,))
-    _expect(call, (new,))
+    call.service.expect_due((new,))
     location = (b"location", b"/v1/jobs/%s" % str(enqueued.id).encode())
     return Answer(enqueued_json(enqueued), 201 if enqueued.created else 200, (location,))
 
@@ -68,14 +71,5 @@ async def enqueue_batch(
     limit = call.service.settings.max_payload_bytes
     new = [new_job(job, max_payload_bytes=limit, at=("body", "jobs", index)) for index, job in enumerate(batch.jobs)]
     answers = await call.service.enqueuer(call.namespace).add(new)
-    _expect(call, new)
+    call.service.expect_due(new)
     return Answer(batch_json(answers), 201)
-
-
-def _expect(call: Call, jobs: list[NewJob] | tuple[NewJob, ...]) -> None:
-    """Have this process look when the first of them is due."""
-    for job in jobs:
-        if job.delay is not None:
-            call.service.stager.expect(job.delay.total_seconds())
-        elif job.run_at is not None:
-            call.service.stager.expect((job.run_at - datetime.now(UTC)).total_seconds())

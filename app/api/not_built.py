@@ -12,12 +12,6 @@ from app.errors import Code, Problem
 from app.routing import JsonRoute
 
 _PATHS: Final[dict[str, str]] = {
-    "/v1/jobs/import": "POST",
-    "/v1/jobs/cancel": "POST",
-    "/v1/jobs/retry": "POST",
-    "/v1/jobs/edit": "POST",
-    "/v1/jobs/delete": "POST",
-    "/v1/jobs/{job_id}": "PATCH DELETE",
     "/v1/jobs/{job_id}/why": "GET",
     "/v1/stats": "GET",
     "/v1/tags": "GET",

@@ -6,12 +6,14 @@ from typing import Annotated, Any, ClassVar, Final
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, WithJsonSchema
+from pydantic.config import JsonDict
 
 from app.errors import Code, Problem, invalid
 from app.json_text import json_text
 from app.schemas import examples
 from app.schemas.examples import shown
 from app.schemas.fields import (
+    WHOLE,
     Delay,
     IdempotencyKey,
     Instant,
@@ -31,7 +33,8 @@ _MOST_TAGS: Final = 50
 _CENTURY_MS: Final = 100 * 365 * 86_400_000
 
 
-def _once_each(tags: list[str]) -> list[str]:
+def once_each(tags: list[str]) -> list[str]:
+    """Each tag once, in the order given."""
     return tags if len(tags) < 2 else list(dict.fromkeys(tags))
 
 
@@ -49,28 +52,39 @@ class NoFields(RequestBody):
     """An empty object; sending nothing at all is the same."""
 
 
+# Said as what may not be: each of the two may be there, or null.
+_BOTH_TIMES: Final[JsonDict] = {
+    "required": ["run_at", "delay"],
+    "properties": {name: {"not": {"type": "null"}} for name in ("run_at", "delay")},
+}
+
+
 class EnqueueRequest(RequestBody):
     """A job to do. Only `job_type` is required."""
 
-    model_config = ConfigDict(json_schema_extra=shown(examples.REQUEST))
+    model_config = ConfigDict(json_schema_extra={**shown(examples.REQUEST), "not": _BOTH_TIMES})
 
     job_type: Name = Field(description="Which handler does it.")
     # A factory, because a default would be documented as the text it is.
     payload: Payload = Field(default_factory=lambda: EMPTY_OBJECT, description="What the handler is given.")
-    priority: int = Field(0, ge=-32768, le=32767, description="Higher goes first.")
+    priority: Annotated[int, Field(ge=-32768, le=32767), WHOLE] = Field(0, description="Higher goes first.")
     run_at: Instant = Field(None, description="Not before this instant; one in the past means now.")
     delay: Annotated[Delay, WithJsonSchema(duration_schema("Not before this long from now."))] = None
-    max_attempts: int = Field(3, ge=1, le=1000, description="How often it may be tried.")
-    timeout_ms: int | None = Field(None, ge=1, le=_CENTURY_MS, description="How long one attempt may take.")
-    tags: Annotated[list[Tag], Field(max_length=_MOST_TAGS), FailFast(), AfterValidator(_once_each)] = Field(
+    max_attempts: Annotated[int, Field(ge=1, le=1000), WHOLE] = Field(3, description="How often it may be tried.")
+    timeout_ms: Annotated[int, Field(ge=1, le=_CENTURY_MS), WHOLE] | None = Field(
+        None, description="How long one attempt may take."
+    )
+    tags: Annotated[list[Tag], Field(max_length=_MOST_TAGS), FailFast(), AfterValidator(once_each)] = Field(
         default_factory=list, description="Labels; a repeated one is kept once."
     )
     idempotency_key: IdempotencyKey | None = Field(
         None, description="Unique in the namespace: a repeat answers with the first job. Also a header."
     )
-    retry_delay: Annotated[Seconds, WithJsonSchema(duration_schema("Base of the delay between attempts."))] = None
+    retry_delay: Annotated[
+        Seconds, WithJsonSchema(duration_schema("Base of the delay between attempts.", zero=True))
+    ] = None
     retry_backoff: bool | None = Field(None, description="Whether the delay doubles with each attempt.")
-    retry_delay_max: Annotated[Seconds, WithJsonSchema(duration_schema("Cap of a growing delay."))] = None
+    retry_delay_max: Annotated[Seconds, WithJsonSchema(duration_schema("Cap of a growing delay.", zero=True))] = None
     dead_letter_job_type: Name | None = Field(None, description="Type of the job made of this one if it fails.")
     id: OwnId = Field(None, description="Your own id for it, a UUIDv7.")
     group: NotBuilt = None
@@ -127,7 +141,7 @@ def new_job(
         if key is not None and key != header_key:
             raise invalid(("header", "idempotency-key"), "differs from idempotency_key in the body")
         key = header_key
-    _bounded(request.payload, max_payload_bytes, at)
+    check_size(request.payload, max_payload_bytes, at)
     return NewJob(
         id=request.id or new_id(),
         job_type=request.job_type,
@@ -155,7 +169,8 @@ def _retry(request: EnqueueRequest) -> RetryPolicy:
     return RetryPolicy(delay=delay, backoff=backoff, delay_max=most)
 
 
-def _bounded(payload: Json, limit: int, at: tuple[str | int, ...]) -> None:
+def check_size(payload: Json, limit: int, at: tuple[str | int, ...]) -> None:
+    """413 for a payload of more bytes than `limit`."""
     size = len(payload)
     if size <= limit and not payload.isascii():
         size = len(payload.encode())

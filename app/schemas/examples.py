@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Final
 
 from pydantic.config import JsonDict
@@ -64,6 +65,11 @@ JOB: Final[JsonDict] = {
     "last_cancelled_at": None,
 }
 JOBS: Final[JsonDict] = {"data": [JOB], "next_cursor": CURSOR}
+EDIT: Final[JsonDict] = {"priority": 10, "run_at": None, "tags": ["customer:42", "urgent"]}
+FILTER: Final[JsonDict] = {"status": "pending", "tags": ["customer:42"], "created_at": {"lt": "2026-11-24T00:00:00Z"}}
+BULK: Final[JsonDict] = {"filter": FILTER, "dry_run": True}
+BULK_EDIT: Final[JsonDict] = {"filter": {"job_type": ["email.send", "email.digest"]}, "updates": {"delay": "1h"}}
+BULK_CHANGED: Final[JsonDict] = {"matched": 1204, "changed": 1204}
 EVENT: Final[JsonDict] = {
     "id": "604",
     "event": "job:completed",
@@ -74,7 +80,17 @@ EVENT: Final[JsonDict] = {
     "attempt": 1,
 }
 EVENTS: Final[JsonDict] = {"data": [EVENT], "next_cursor": None}
+IMPORTED: Final[list[JsonDict]] = [
+    {"line": 1, "id": ID, "created": True},
+    {"line": 2, "error": {"code": "validation_failed", "detail": "body.job_type: is required"}},
+    {"summary": {"lines": 2, "created": 1, "existing": 0, "rejected": 1}},
+]
 HEALTH: Final[JsonDict] = {"status": "ok"}
+
+
+def ndjson(*lines: JsonDict) -> str:
+    """Lines of JSON."""
+    return "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
 
 
 def shown(example: JsonDict) -> JsonDict:

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, PlainValidator, StringConstraints, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from app.errors import Code
-from dataqueue.domain.durations import parse_duration
+from dataqueue.domain.durations import LONGEST, SHORTEST, TEXT_PATTERN, UNITS, parse_duration
 from dataqueue.domain.job import EARLIEST, LATEST
 from dataqueue.domain.names import NAME_PATTERN, NAME_RULE, is_name
 from dataqueue.ids import is_uuid7
@@ -71,6 +71,13 @@ def _instant(value: object) -> datetime | None:
     return instant
 
 
+def _moment(value: object) -> datetime:
+    instant = _instant(value)
+    if instant is None:
+        raise refuse("must be an RFC 3339 instant with an offset, like 2026-11-24T01:02:03Z")
+    return instant
+
+
 def _duration(value: object, *, zero: bool) -> timedelta:
     try:
         return parse_duration(value, zero=zero)
@@ -86,22 +93,29 @@ def _seconds(value: object) -> float | None:
     return None if value is None else _duration(value, zero=True).total_seconds()
 
 
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _not_built(value: object) -> None:
     if value is not None and value is not False:
         raise PydanticCustomError(Code.NOT_AVAILABLE, "is not available yet")
 
 
-def duration_schema(description: str) -> dict[str, Any]:
-    """How a duration is documented."""
-    units = ("seconds", "minutes", "hours", "days", "weeks", "months", "years")
+def duration_schema(description: str, *, zero: bool = False) -> dict[str, Any]:
+    """How a duration is documented. What its parts add up to is bounded too, which a schema cannot say."""
+    least, most = 0 if zero else SHORTEST.total_seconds(), LONGEST.total_seconds()
     return {
         "description": description,
         "anyOf": [
-            {"type": "number", "description": "Seconds."},
-            {"type": "string", "examples": ["90s", "10m", "1h30m"]},
+            {"type": "number", "minimum": least, "maximum": most, "description": "Seconds."},
+            {"type": "string", "minLength": 1, "pattern": f"^{TEXT_PATTERN}$", "examples": ["90s", "10m", "1h30m"]},
             {
                 "type": "object",
-                "properties": {unit: {"type": "number", "minimum": 0} for unit in units},
+                "properties": {
+                    unit: {"type": "number", "minimum": 0, "maximum": most // seconds}
+                    for unit, seconds in UNITS.items()
+                },
                 "additionalProperties": False,
                 "minProperties": 1,
             },
@@ -111,22 +125,36 @@ def duration_schema(description: str) -> dict[str, Any]:
 
 
 _UUID_SCHEMA: Final = {"type": "string", "format": "uuid", "examples": [_EXAMPLE_ID]}
-_INSTANT_SCHEMA: Final = {"type": "string", "format": "date-time", "examples": ["2026-11-24T01:02:03.000004Z"]}
+_HEX: Final = "[0-9a-fA-F]"
+_OWN_ID_SCHEMA: Final = {
+    **_UUID_SCHEMA, "pattern": f"^{_HEX}{{8}}-{_HEX}{{4}}-7{_HEX}{{3}}-[89abAB]{_HEX}{{3}}-{_HEX}{{12}}$"
+}  # fmt: skip
+_INSTANT_SCHEMA: Final = {
+    "type": "string",
+    "format": "date-time",
+    "pattern": "^2(0[0-9]{2}|1[0-9]{2}|200)-",
+    "examples": ["2026-11-24T01:02:03.000004Z"],
+}
 
 Name = Annotated[
     str,
     AfterValidator(_name),
     Field(json_schema_extra={"pattern": f"^{NAME_PATTERN}$", "minLength": 1, "maxLength": 200}),
 ]
-Tag = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_text)]
-IdempotencyKey = Annotated[str, StringConstraints(min_length=1, max_length=255), AfterValidator(_text)]
+_NO_NUL: Final = Field(json_schema_extra={"pattern": r"^[^\u0000]*$"})
+Tag = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_text), _NO_NUL]
+IdempotencyKey = Annotated[str, StringConstraints(min_length=1, max_length=255), AfterValidator(_text), _NO_NUL]
 JobId = Annotated[UUID, PlainValidator(_uuid), WithJsonSchema(_UUID_SCHEMA)]
-OwnId = Annotated[UUID | None, PlainValidator(_own_id), WithJsonSchema({"anyOf": [_UUID_SCHEMA, {"type": "null"}]})]
+OwnId = Annotated[UUID | None, PlainValidator(_own_id), WithJsonSchema({"anyOf": [_OWN_ID_SCHEMA, {"type": "null"}]})]
 Instant = Annotated[
     datetime | None, PlainValidator(_instant), WithJsonSchema({"anyOf": [_INSTANT_SCHEMA, {"type": "null"}]})
 ]
+Moment = Annotated[datetime, PlainValidator(_moment), WithJsonSchema(_INSTANT_SCHEMA)]
+"""An instant that must be there."""
+WHOLE: Final = BeforeValidator(_whole)
+"""For an integer, after its bounds: to JSON 3.0 is one too, and some clients write it so."""
 Delay = Annotated[timedelta | None, PlainValidator(_delay)]
 Seconds = Annotated[float | None, PlainValidator(_seconds)]
 NotBuilt = Annotated[
-    None, PlainValidator(_not_built), WithJsonSchema({"type": "null", "description": "Not available yet."})
+    None, PlainValidator(_not_built), WithJsonSchema({"enum": [None, False], "description": "Not available yet."})
 ]

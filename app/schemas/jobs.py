@@ -13,12 +13,13 @@ from app.query import Query
 from app.schemas import examples
 from app.schemas.examples import shown
 from app.schemas.fields import Name, refuse
-from dataqueue.domain.durations import parse_duration
+from dataqueue.domain.durations import TEXT_PATTERN, parse_duration
 from dataqueue.domain.job import FailureReason, JobStatus
 
 LONGEST_WAIT: Final = 60
 _DIGITS: Final = re.compile(r"\d{1,9}", re.ASCII)
-_NUMBER: Final = re.compile(r"\d{1,9}(\.\d{1,9})?", re.ASCII)
+# As JSON writes one: clients that print a float do not choose how many digits it gets.
+_NUMBER: Final = re.compile(r"\d{1,9}(\.\d{1,30})?(e-?\d{1,3})?", re.ASCII | re.IGNORECASE)
 
 
 def _limit(value: object) -> int:
@@ -33,7 +34,8 @@ def _wait(value: object) -> float:
         seconds = parse_duration(number, zero=True).total_seconds()
     except ValueError as error:
         raise refuse(str(error)) from None
-    if seconds > LONGEST_WAIT:
+    # The number as well: 60.00000000000001 comes to a minute, and is more.
+    if seconds > LONGEST_WAIT or (isinstance(number, float) and number > LONGEST_WAIT):
         raise refuse(f"must be at most {LONGEST_WAIT} seconds")
     return seconds
 
@@ -44,7 +46,14 @@ Limit = Annotated[
 Wait = Annotated[
     float,
     PlainValidator(_wait),
-    WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0, "maximum": LONGEST_WAIT}, {"type": "string"}]}),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "minimum": 0, "maximum": LONGEST_WAIT},
+                {"type": "string", "minLength": 2, "pattern": f"^{TEXT_PATTERN}$"},
+            ]
+        }
+    ),
 ]
 
 
@@ -65,17 +74,6 @@ class PageQuery(Query):
     cursor: str | None = Field(
         None, max_length=200, description="The `next_cursor` of the page before, unchanged; none: the first page."
     )
-
-
-class JobListQuery(PageQuery):
-    """Which jobs. Values of one parameter are alternatives, parameters narrow each other."""
-
-    not_built: ClassVar[frozenset[str]] = frozenset(
-        {"priority", "tags", "tag_mode", "group_id", "cron_id", "run_at", "created_at"}
-    )
-
-    status: list[JobStatus] = Field(default_factory=list, max_length=100, description="Repeat for several.")
-    job_type: list[Name] = Field(default_factory=list, max_length=100, description="Repeat for several.")
 
 
 class JobOut(BaseModel):

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
 
+SHORTEST: Final = timedelta(microseconds=1)
 LONGEST: Final = timedelta(days=365 * 100)
-_UNITS: Final = {
+UNITS: Final = {
     "seconds": 1,
     "minutes": 60,
     "hours": 3600,
@@ -18,8 +19,9 @@ _UNITS: Final = {
     "months": 30 * 86_400,
     "years": 365 * 86_400,
 }
-_NUMBER: Final = r"(\d{1,12}(?:\.\d{1,12})?)"
-_TEXT: Final = re.compile(rf"(?:{_NUMBER}w)?(?:{_NUMBER}d)?(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s)?", re.ASCII)
+_NUMBER: Final = r"([0-9]{1,12}(?:\.[0-9]{1,12})?)"
+TEXT_PATTERN: Final = rf"(?:{_NUMBER}w)?(?:{_NUMBER}d)?(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s)?"
+_TEXT: Final = re.compile(TEXT_PATTERN)
 _TEXT_UNITS: Final = ("weeks", "days", "hours", "minutes", "seconds")
 
 
@@ -31,10 +33,9 @@ def parse_duration(value: object, *, zero: bool = False) -> timedelta:
     seconds = _seconds(value)
     if not math.isfinite(seconds) or abs(seconds) > LONGEST.total_seconds():
         raise ValueError("must be at most 100 years")
-    duration = timedelta(seconds=seconds)
-    if seconds < 0 or (not duration and not zero):  # what is under half a microsecond is nothing
+    if seconds < 0 or (seconds < SHORTEST.total_seconds() and not zero):
         raise ValueError("must not be negative" if zero else "must be a positive duration")
-    return duration
+    return timedelta(seconds=seconds)
 
 
 def _seconds(value: object) -> float:
@@ -49,11 +50,11 @@ def _seconds(value: object) -> float:
             parts = _TEXT.fullmatch(value)
             if parts is None or not value:
                 raise ValueError('must look like "90s", "10m", "48h", "7d", "2w" or "1h30m"')
-            return sum(float(n) * _UNITS[u] for n, u in zip(parts.groups(), _TEXT_UNITS, strict=True) if n)
+            return sum(float(n) * UNITS[u] for n, u in zip(parts.groups(), _TEXT_UNITS, strict=True) if n)
         case Mapping() if value:
-            if unknown := [key for key in value if key not in _UNITS]:
-                raise ValueError(f"has an unknown unit; known are {', '.join(_UNITS)}; unknown: {len(unknown)}")
-            return sum(_amount(amount) * _UNITS[unit] for unit, amount in value.items())
+            if unknown := [key for key in value if key not in UNITS]:
+                raise ValueError(f"has an unknown unit; known are {', '.join(UNITS)}; unknown: {len(unknown)}")
+            return sum(_amount(amount) * UNITS[unit] for unit, amount in value.items())
         case _:
             raise ValueError('must be seconds, a text like "1h30m", or an object like {"hours": 1}')
 

@@ -19,6 +19,7 @@ class EventName(StrEnum):
     RECLAIMED = "job:reclaimed"
     CANCELLED = "job:cancelled"
     RETRIED = "job:retried"
+    EDITED = "job:edited"
     DEAD_LETTERED = "job:dead_lettered"
 
 

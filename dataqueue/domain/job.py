@@ -54,7 +54,8 @@ class FailureReason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewJob:
-    """A job as asked for. `run_at` and `delay` are alternatives; neither means now."""
+    """A job as asked for. `run_at` and `delay` are alternatives; neither means now. None elsewhere: what its type says,
+    else the default."""
 
     id: UUID
     job_type: str
@@ -62,7 +63,7 @@ class NewJob:
     priority: int = 0
     run_at: datetime | None = None
     delay: timedelta | None = None
-    max_attempts: int = 3
+    max_attempts: int | None = None
     timeout_ms: int | None = None
     tags: tuple[str, ...] = ()
     idempotency_key: str | None = None

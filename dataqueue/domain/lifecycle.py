@@ -22,6 +22,8 @@ class Verb(StrEnum):
     RECLAIM = "reclaim"
     CANCEL = "cancel"
     RETRY = "retry"
+    EDIT = "edit"
+    DELETE = "delete"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +31,12 @@ class Transition:
     """One way to move: from any of `sources`, under `when`, to `to`, told by `event`."""
 
     sources: frozenset[JobStatus]
-    to: JobStatus
+    to: JobStatus | None
     event: EventName | None
     when: str = ""
 
 
-def _move(*sources: JobStatus, to: JobStatus, event: EventName | None, when: str = "") -> Transition:
+def _move(*sources: JobStatus, to: JobStatus | None, event: EventName | None, when: str = "") -> Transition:
     return Transition(frozenset(sources), to, event, when)
 
 
@@ -73,8 +75,10 @@ TRANSITIONS: Final[dict[Verb, tuple[Transition, ...]]] = {
         ),
     ),
     Verb.RETRY: (_move(FAILED, CANCELLED, to=PENDING, event=EventName.RETRIED),),
+    Verb.EDIT: (_move(PENDING, to=PENDING, event=EventName.EDITED),),
+    Verb.DELETE: (_move(COMPLETED, FAILED, CANCELLED, to=None, event=None),),
 }
-"""`sources` empty: the verb makes the job."""
+"""`sources` empty: the verb makes the job. `to` None: the job is gone, and what happened to it stays in the log."""
 
 
 def allows(verb: Verb, status: JobStatus) -> bool:

@@ -11,11 +11,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 from uuid import UUID
 
+from dataqueue.domain.counts import JobType, JobTypeSettings, Stats, TagCounts
+from dataqueue.domain.edit import JobEdit
 from dataqueue.domain.events import Event
-from dataqueue.domain.filters import JobFilter
+from dataqueue.domain.filters import JobFilter, Position
 from dataqueue.domain.job import (
     Beat,
     ClaimedJob,
@@ -28,6 +30,33 @@ from dataqueue.domain.job import (
     Reported,
 )
 from dataqueue.domain.keys import ApiKey, Caller, Scope
+from dataqueue.domain.lifecycle import Verb
+from dataqueue.domain.retention import Retention
+from dataqueue.domain.workers import Orders, WorkerSeen
+
+LIVE_FOR: Final = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    """Jobs of a list, and where it goes on; `next` None: that was all.
+
+    There may be fewer than asked for, even none, and yet a `next`: a page looks at a bounded number of jobs.
+    """
+
+    jobs: list[Job]
+    next: Position | None
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What one batch of a bulk change did. `matched`: fit the filter in a status that permits the verb. `changed`:
+    really changed, none of them in a dry run. `job_types`: of those changed."""
+
+    matched: int
+    changed: int
+    job_types: frozenset[str]
+    next: Position | None
 
 
 class JobStore(Protocol):
@@ -41,6 +70,22 @@ class JobStore(Protocol):
         Raises AlreadyExists (a caller's id is taken) and IdempotencyInProgress for a call of one unit; with
         several units StorageRefused, and nothing is stored.
         """
+        ...
+
+    async def enqueue_within(self, connection: object, jobs: Sequence[NewJob]) -> list[Enqueued]:
+        """Store jobs in the transaction that a connection of the caller's is in, answers in order.
+
+        They are there when that transaction commits, with their events and the wake-up, and never were when it rolls
+        back. It may stay open for minutes and holds up nobody but who enqueues with the same idempotency key or id.
+        A connection of another kind, or in no transaction, is Invalid. Raises besides NotFound (the namespace),
+        AlreadyExists, IdempotencyInProgress; the caller's transaction has then failed. What else the driver raises is
+        the caller's: it leaves this method as it is.
+        A backend whose writes cannot be part of somebody else's transaction raises Unsupported.
+        """
+        ...
+
+    def enqueue_within_sync(self, connection: object, jobs: Sequence[NewJob]) -> list[Enqueued]:
+        """As `enqueue_within`, for a synchronous connection, from a thread that may have no event loop."""
         ...
 
     async def claim(
@@ -95,8 +140,32 @@ class JobStore(Protocol):
         """Those of the ids whose job is terminal, or gone."""
         ...
 
-    async def page(self, matching: JobFilter, *, before: int | None, limit: int) -> list[Job]:
-        """Jobs newest first, enqueued before the job of `seq` = `before`."""
+    async def edit(self, job_ids: Sequence[UUID], edit: JobEdit) -> None:
+        """Pending to pending with new values; nothing at all when `edit` gives none. Raises as `cancel`."""
+        ...
+
+    async def delete(self, job_ids: Sequence[UUID]) -> None:
+        """Completed, failed or cancelled to gone, with its result and its idempotency key. Raises as `cancel`."""
+        ...
+
+    async def page(self, matching: JobFilter, *, before: Position | None, limit: int) -> JobPage:
+        """Jobs newest first (by created_at, then order of enqueue), from after a position."""
+        ...
+
+    async def sweep(
+        self,
+        verb: Verb,
+        matching: JobFilter,
+        *,
+        before: Position | None,
+        limit: int,
+        edit: JobEdit | None = None,
+        dry_run: bool = False,
+    ) -> Swept:
+        """Cancel, retry, edit or delete what matches: one batch of at most `limit` jobs, newest first, as one act.
+
+        Whether a job matches is decided when its row is locked. Repeat with `next` until it is None.
+        """
         ...
 
 
@@ -105,6 +174,62 @@ class EventLog(Protocol):
 
     async def of_job(self, job_id: UUID, *, after: int, limit: int) -> list[Event]:
         """Events of one job, oldest first, after a position; NotFound when there is no such job."""
+        ...
+
+
+class JobTypeStore(Protocol):
+    """The job types of one namespace that have jobs or settings."""
+
+    async def page(self, *, after: str | None, limit: int) -> list[JobType]:
+        """Types by name, those after a name."""
+        ...
+
+    async def get(self, job_type: str) -> JobType:
+        """One type; NotFound when it has neither jobs nor settings."""
+        ...
+
+    async def put(self, job_type: str, settings: JobTypeSettings) -> None:
+        """Replace the settings of a type, known or not. They hold for jobs enqueued and claims made from now on."""
+        ...
+
+    async def pause(self, job_type: str, *, paused: bool) -> None:
+        """Stop, or go on, handing out jobs of a type, known or not; its other settings stay."""
+        ...
+
+
+class Tally(Protocol):
+    """What has been counted in one namespace. Exact, and never by counting rows of jobs."""
+
+    async def tags(self, *, prefix: str, after: str | None, limit: int) -> list[TagCounts]:
+        """Tags that some job has, by name (code point order), those after a name."""
+        ...
+
+    async def tag(self, tag: str) -> TagCounts:
+        """One tag; NotFound when no job has it."""
+        ...
+
+    async def stats(self) -> Stats:
+        """The namespace at a glance."""
+        ...
+
+
+class WorkerRegistry(Protocol):
+    """The workers of one namespace. A worker is live for `LIVE_FOR` after its last beat."""
+
+    async def beat(self, worker_id: str, *, kind: str, job_types: Sequence[str]) -> Orders:
+        """Say that a worker is there, and hear what it is to do."""
+        ...
+
+    async def leave(self, worker_id: str) -> None:
+        """Forget a worker that has stopped."""
+        ...
+
+    async def live(self) -> list[WorkerSeen]:
+        """Live workers, by id."""
+        ...
+
+    async def drain(self, worker_id: str) -> WorkerSeen:
+        """Have a live worker take no more jobs; NotFound. It hears of it at its next beat."""
         ...
 
 
@@ -138,7 +263,8 @@ class Upkeep(Protocol):
     """The work that any process may do at any time, and any number at once. None: every namespace."""
 
     async def stage(self, *, limit: int, namespace: str | None = None) -> Staged:
-        """Make claimable what has become due: scheduled jobs, retries, ended waits."""
+        """Make claimable what has become due: scheduled jobs, retries, ended waits; and admit jobs that came within a
+        caller's transaction (`enqueue_within`) with a type that nobody had used before."""
         ...
 
     async def reclaim(self, *, limit: int, max_crashes: int, namespace: str | None = None) -> int:
@@ -149,16 +275,33 @@ class Upkeep(Protocol):
         """Make room for the events of the coming days."""
         ...
 
+    async def prune(self, retention: Retention, *, limit: int, namespace: str | None = None) -> int:
+        """Remove jobs that ended longer ago than they are kept for, at most `limit`; says how many."""
+        ...
+
+    async def prune_events(self, *, keep: timedelta) -> int:
+        """Remove whole days of events that are older than `keep`, of every namespace; says about how many events."""
+        ...
+
+    async def fold_counts(self, *, limit: int) -> int:
+        """Add what has been noted of changes to the counts, at most `limit` notes; says how many."""
+        ...
+
+    async def forget_workers(self, *, silent_for: timedelta) -> int:
+        """Remove workers that have not been heard of for that long; says how many."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Hint:
     """A wake-up. It may be lost or arrive twice, and says nothing that a poll would not find.
 
     `ready`: jobs of these types can be claimed (no names: of some types). `cancel`: a processing job is to
-    be cancelled. `ended`: jobs have become terminal.
+    be cancelled. `ended`: jobs have become terminal. `drain`: these workers have new orders. `admit`: staging has jobs
+    to admit.
     """
 
-    kind: Literal["ready", "cancel", "ended"]
+    kind: Literal["ready", "cancel", "ended", "drain", "admit"]
     namespace: str
     names: tuple[str, ...] = ()
 
@@ -190,6 +333,9 @@ class Storage(Protocol):
         ...
 
     def events(self, namespace: str) -> EventLog: ...
+    def job_types(self, namespace: str) -> JobTypeStore: ...
+    def tally(self, namespace: str) -> Tally: ...
+    def workers(self, namespace: str) -> WorkerRegistry: ...
 
     async def check(self) -> None:
         """Whether this storage can serve: StorageUnavailable, or StorageNotReady saying what to run."""

@@ -236,16 +236,6 @@ async def test_nul_in_a_query_is_refused(bystander: httpx.AsyncClient, query: st
 
 
 @shared
-@pytest.mark.parametrize(
-    "name",
-    ["priority", "tags", "tag_mode", "group_id", "cron_id", "run_at", "run_at[gt]", "created_at[lte]", "created_at"],
-)
-async def test_a_filter_to_come_is_not_available(bystander: httpx.AsyncClient, name: str) -> None:
-    found = problem(await bystander.get("/v1/jobs", params={name: "1"}), 422, "not_available")
-    assert places(found) == [["query", name]]
-
-
-@shared
 @pytest.mark.parametrize("path", [f"/v1/jobs/{NOBODYS_ID}", f"/v1/jobs/{NOBODYS_ID}/events", "/healthz", "/readyz"])
 async def test_no_route_ignores_a_parameter(bystander: httpx.AsyncClient, path: str) -> None:
     assert places(problem(await bystander.get(f"{path}?color=red"), 422, "validation_failed")) == [["query", "color"]]

@@ -24,6 +24,7 @@ ANSWERS: Final = [
     ("GET", "/docs", 200),
     ("GET", "/v1/jobs", 200),
     ("POST", "/v1/jobs", 422),
+    ("POST", "/v1/jobs/import", 200),
     ("GET", f"/v1/jobs/{NOBODYS_ID}", 404),
     ("GET", "/nowhere", 404),
     ("DELETE", "/healthz", 405),

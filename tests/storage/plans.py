@@ -11,7 +11,7 @@ import pytest
 
 from dataqueue.storage.postgres.connecting import Row
 from dataqueue.storage.postgres.database import Database
-from dataqueue.storage.postgres.statements import numbered, source_of
+from dataqueue.storage.postgres.statements import Statement, numbered, source_of
 
 Node = dict[str, Any]
 
@@ -61,6 +61,28 @@ async def explaining(database: Database, verb: str) -> AsyncIterator[list[Explai
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(database, "run", run_explained)
+        yield plans
+
+
+@asynccontextmanager
+async def explaining_each(database: Database) -> AsyncIterator[list[Explained]]:
+    """While the block runs, each of our statements is tried under EXPLAIN ANALYZE before it is executed."""
+    plans: list[Explained] = []
+    fetch = database._fetch
+
+    async def fetch_explained(connection: Any, query: Statement, parameters: dict[str, object]) -> list[Row]:
+        given = {**parameters, "at": None}
+        with suppress(_Undone):
+            async with connection.transaction():
+                plan = await connection.fetchval(
+                    f"explain (analyze, buffers, format json) {query.sql}", *[given[name] for name in query.names]
+                )
+                raise _Undone
+        plans.append(Explained(json.loads(plan)[0]["Plan"]))
+        return await fetch(connection, query, parameters)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database, "_fetch", fetch_explained)
         yield plans
 
 

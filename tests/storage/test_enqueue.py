@@ -140,7 +140,7 @@ async def test_answers_come_unit_by_unit_and_in_order(storage: Storage) -> None:
 async def test_nothing_to_store_is_no_error(storage: Storage) -> None:
     assert await storage.jobs(NAMESPACE).enqueue([]) == []
     assert await storage.jobs(NAMESPACE).enqueue([[]]) == [[]]
-    assert await storage.jobs(NAMESPACE).page(JobFilter(), before=None, limit=10) == []
+    assert (await storage.jobs(NAMESPACE).page(JobFilter(), before=None, limit=10)).jobs == []
 
 
 async def test_a_thousand_jobs_go_in_one_write_and_keep_the_order_of_the_request(storage: Storage) -> None:
@@ -168,7 +168,7 @@ async def test_a_repeated_key_finds_the_first_job_wherever_it_stands_and_changes
     assert await jobs.enqueue([[repeat]]) == [[Enqueued(first.id, status, created=False)]]
     assert await jobs.get(first.id) == first
     assert await told(storage, first.id) == events
-    assert await jobs.page(JobFilter(), before=None, limit=10) == [first]
+    assert (await jobs.page(JobFilter(), before=None, limit=10)).jobs == [first]
 
 
 async def test_fifty_equal_keys_at_once_make_one_job(storage: Storage) -> None:
@@ -177,7 +177,7 @@ async def test_fifty_equal_keys_at_once_make_one_job(storage: Storage) -> None:
     enqueued = [answer for [[answer]] in answers]
     [winner] = [answer for answer in enqueued if answer.created]
     assert {answer.id for answer in enqueued} == {winner.id}
-    assert [job.id for job in await jobs.page(JobFilter(), before=None, limit=10)] == [winner.id]
+    assert [job.id for job in (await jobs.page(JobFilter(), before=None, limit=10)).jobs] == [winner.id]
 
 
 @pytest.mark.parametrize("apart", [True, False], ids=["two units", "one unit"])
@@ -220,7 +220,7 @@ async def test_an_id_that_is_taken_is_refused_and_the_place_named(storage: Stora
     with pytest.raises(AlreadyExists) as refusal:
         await jobs.enqueue([unit])
     assert refusal.value.index == 1
-    assert await jobs.page(JobFilter(), before=None, limit=10) == [taken]
+    assert (await jobs.page(JobFilter(), before=None, limit=10)).jobs == [taken]
 
 
 async def test_an_id_that_is_taken_is_a_repeat_when_the_key_is_the_same(storage: Storage) -> None:
@@ -241,14 +241,14 @@ async def test_two_jobs_of_one_unit_cannot_have_the_same_id(storage: Storage) ->
     with pytest.raises(AlreadyExists) as refusal:
         await jobs.enqueue([[new_job(), first, replace(first, payload=Json("2"))]])
     assert refusal.value.index == 2
-    assert await jobs.page(JobFilter(), before=None, limit=10) == []
+    assert (await jobs.page(JobFilter(), before=None, limit=10)).jobs == []
 
 
 async def test_two_requests_in_one_write_cannot_both_be_given_the_same_id(storage: Storage) -> None:
     jobs, first = storage.jobs(NAMESPACE), new_job(id_is_callers=True, payload=Json("1"))
     with pytest.raises(StorageRefused):
         await jobs.enqueue([[first], [replace(first, payload=Json("2"))]])
-    assert await jobs.page(JobFilter(), before=None, limit=10) == []
+    assert (await jobs.page(JobFilter(), before=None, limit=10)).jobs == []
 
 
 async def test_a_write_of_several_requests_stores_all_or_nothing(storage: Storage) -> None:
@@ -256,7 +256,7 @@ async def test_a_write_of_several_requests_stores_all_or_nothing(storage: Storag
     bad = new_job(id=taken.id, id_is_callers=True)
     with pytest.raises(StorageRefused):
         await jobs.enqueue([[new_job(idempotency_key="a")], [bad], [new_job(idempotency_key="b")]])
-    assert await jobs.page(JobFilter(), before=None, limit=10) == [taken]
+    assert (await jobs.page(JobFilter(), before=None, limit=10)).jobs == [taken]
 
 
 async def test_a_key_in_a_refused_write_is_free_again(storage: Storage) -> None:
@@ -325,6 +325,6 @@ async def test_jobs_are_numbered_in_the_order_of_enqueue_whatever_their_ids(stor
     ids = sorted((new_id() for _ in range(3)), reverse=True)
     for job_id in ids:
         await jobs.enqueue([[new_job(id=job_id, delay=SECOND)]])
-    newest_first = await jobs.page(JobFilter(), before=None, limit=10)
+    newest_first = (await jobs.page(JobFilter(), before=None, limit=10)).jobs
     assert [job.id for job in newest_first] == ids[::-1]
     assert [job.seq for job in newest_first] == sorted((job.seq for job in newest_first), reverse=True)

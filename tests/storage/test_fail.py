@@ -212,7 +212,7 @@ async def test_failing_a_job_whose_cancel_was_requested_ends_it_cancelled_and_is
     assert job.last_cancelled_at == job.completed_at == clock.now()
     assert (job.last_failed_at, job.dead_letter_job_id, job.failure_reason) == (None, None, None)
     assert await told(storage, held.id) == [EventName.ADDED, EventName.PROCESSING, EventName.CANCELLED]
-    assert await jobs.page(JobFilter(), before=None, limit=10) == [job]
+    assert (await jobs.page(JobFilter(), before=None, limit=10)).jobs == [job]
     assert await jobs.fail([held.lease], failures=[FOR_GOOD]) == [Reported.DUPLICATE]
 
 

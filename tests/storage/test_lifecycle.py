@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from dataqueue.clock import ManualClock
+from dataqueue.domain.edit import JobEdit
 from dataqueue.domain.events import EventName
 from dataqueue.domain.job import EMPTY_OBJECT, Failure, Job, JobStatus, Lease, NewJob
 from dataqueue.domain.lifecycle import TRANSITIONS, Transition, Verb, allows
@@ -115,6 +116,12 @@ async def _retry(storage: Storage, _: ManualClock) -> Job:
     return await storage.jobs(NAMESPACE).get(job.id)
 
 
+async def _edit(storage: Storage, _: ManualClock) -> Job:
+    job = await given_job(storage)
+    await storage.jobs(NAMESPACE).edit([job.id], JobEdit(priority=1))
+    return await storage.jobs(NAMESPACE).get(job.id)
+
+
 LEADING_TO = {
     (Verb.ENQUEUE, JobStatus.PENDING): _enqueue,
     (Verb.CLAIM, JobStatus.PROCESSING): _claim,
@@ -130,22 +137,26 @@ LEADING_TO = {
     (Verb.CANCEL, JobStatus.CANCELLED): _cancel(JobStatus.PENDING),
     (Verb.CANCEL, JobStatus.PROCESSING): _cancel(JobStatus.PROCESSING),
     (Verb.RETRY, JobStatus.PENDING): _retry,
+    (Verb.EDIT, JobStatus.PENDING): _edit,
 }
-MOVES = [pytest.param(verb, move, id=f"{verb}-to-{move.to}") for verb in Verb for move in TRANSITIONS[verb]]
+# Of a job that is gone there is nothing to see; the verb that does it is tried from every status above.
+MOVES = [(verb, move.to, move) for verb in Verb for move in TRANSITIONS[verb] if move.to is not None]
 
 
-@pytest.mark.parametrize(("verb", "move"), MOVES)
+@pytest.mark.parametrize(
+    ("verb", "to", "move"), MOVES, ids=lambda value: None if isinstance(value, Transition) else value
+)
 async def test_every_move_of_the_table_can_be_made_and_is_told_by_its_event(
-    storage: Storage, clock: ManualClock, verb: Verb, move: Transition
+    storage: Storage, clock: ManualClock, verb: Verb, to: JobStatus, move: Transition
 ) -> None:
-    job = await LEADING_TO[verb, move.to](storage, clock)
-    assert job.status is move.to
+    job = await LEADING_TO[verb, to](storage, clock)
+    assert job.status is to
     last = (await told(storage, job.id))[-1]
     assert last is (move.event or EventName.PROCESSING)
 
 
 def test_each_arranged_move_is_one_of_the_table() -> None:
-    assert set(LEADING_TO) == {(verb, move.to) for verb in Verb for move in TRANSITIONS[verb]}
+    assert set(LEADING_TO) == {(verb, to) for verb, to, _ in MOVES}
 
 
 @pytest.mark.parametrize("status", REACHABLE)
@@ -194,9 +205,9 @@ async def test_a_job_carries_its_whole_life_until_it_is_done(storage: Storage, c
     ]
 
 
-def test_a_terminal_job_is_moved_by_nothing_but_a_retry() -> None:
+def test_what_has_ended_is_moved_by_nothing_but_a_retry_and_a_delete() -> None:
     leaving = {verb for verb in Verb for status in JobStatus if status.is_terminal and allows(verb, status)}
-    assert leaving == {Verb.RETRY}
+    assert leaving == {Verb.RETRY, Verb.DELETE}
 
 
 async def test_a_lease_that_nobody_was_given_moves_nothing(storage: Storage) -> None:

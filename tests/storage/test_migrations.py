@@ -25,8 +25,10 @@ from tests.storage.given import NAMESPACE, events_of, given_job, new_job
 from tests.storage.raw import connected
 
 SCHEMA: Final = files("dataqueue.storage.postgres")
+SCRIPTS: Final = ("schema.sql", "functions.sql", "counting.sql", "enqueue_checks.sql", "enqueue_function.sql")
 OURS: Final = """select relname from pg_class where relnamespace = 'dataqueue'::regnamespace
-    union all select proname from pg_proc where pronamespace = 'dataqueue'::regnamespace order by 1"""
+    union all select proname from pg_proc where pronamespace = 'dataqueue'::regnamespace
+    union all select proname from pg_proc where proname like 'dataqueue%' order by 1"""
 PARTITIONS: Final = """select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
     where i.inhparent = 'dataqueue.event'::regclass order by 1"""
 _numbers = itertools.count()
@@ -47,7 +49,7 @@ def dumped(url: str) -> str:
     parsed = make_url(url)
     command = [
         str(find_binaries(account_for(Path("/nowhere"))).tool("pg_dump")),
-        *("--schema-only", "--schema=dataqueue", "--no-owner", "--no-privileges"),
+        *("--schema-only", "--schema=dataqueue", "--schema=public", "--no-owner", "--no-privileges"),
         *("--exclude-table=dataqueue.alembic_version", "--exclude-table=dataqueue.event_2*"),
         *("--host", str(parsed.query["host"]), "--port", "5432", "--username", str(parsed.username)),
         str(parsed.database),
@@ -79,7 +81,7 @@ async def check(url: str) -> None:
 
 
 async def test_the_revisions_build_the_schema_as_it_is_written_down(empty_url: str, database_url: str) -> None:
-    await run_scripts(empty_url, "schema.sql", "functions.sql")
+    await run_scripts(empty_url, *SCRIPTS)
     written, built = dumped(empty_url), dumped(database_url)
     assert written == built
     for table in ("job", "job_spec", "job_result", "event_default"):
@@ -88,7 +90,7 @@ async def test_the_revisions_build_the_schema_as_it_is_written_down(empty_url: s
 
 async def test_the_scripts_split_as_the_revisions_split_them_build_the_same(empty_url: str, database_url: str) -> None:
     async with connected(empty_url) as connection:
-        for script in ("schema.sql", "functions.sql"):
+        for script in SCRIPTS:
             for statement in split_script(SCHEMA.joinpath(script).read_text()):
                 await connection.execute(statement)
     assert dumped(empty_url) == dumped(database_url)

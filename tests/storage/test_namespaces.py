@@ -49,9 +49,9 @@ async def test_a_foreign_job_reads_as_one_that_is_not_there(storage: Storage) ->
             await foreign.get(job.id)
         with pytest.raises(NotFound):
             await storage.events(OTHER).of_job(job.id, after=0, limit=10)
-        assert await foreign.page(JobFilter(job_types=(job.job_type,)), before=None, limit=10) == []
+        assert (await foreign.page(JobFilter(job_types=(job.job_type,)), before=None, limit=10)).jobs == []
         assert await foreign.ended([job.id]) == {job.id}
-    assert await foreign.page(ALL, before=None, limit=10) == []
+    assert (await foreign.page(ALL, before=None, limit=10)).jobs == []
 
 
 async def test_a_foreign_job_can_be_neither_claimed_nor_cancelled_nor_retried(storage: Storage) -> None:
@@ -124,7 +124,7 @@ async def test_an_id_that_another_namespace_has_is_never_answered_with_its_job(
     ours = await given_job(storage, idempotency_key="k", status=JobStatus.COMPLETED)
     with pytest.raises(AlreadyExists):
         await foreign.enqueue([[new_job(id=ours.id, id_is_callers=True, idempotency_key=key)]])
-    assert await foreign.page(ALL, before=None, limit=10) == []
+    assert (await foreign.page(ALL, before=None, limit=10)).jobs == []
 
 
 async def test_an_enqueue_of_unknown_outcome_does_not_take_a_foreign_job_for_its_own(storage: Storage) -> None:
@@ -177,7 +177,7 @@ async def test_a_namespace_that_is_not_there_holds_nothing(storage: Storage) -> 
     for look in (nowhere.get, lambda job_id: storage.events("nowhere").of_job(job_id, after=0, limit=10)):
         with pytest.raises(NotFound):
             await look(job.id)
-    assert await nowhere.page(ALL, before=None, limit=10) == []
+    assert (await nowhere.page(ALL, before=None, limit=10)).jobs == []
     assert await claim(nowhere, job.job_type) == []
     assert await nowhere.ended([job.id]) == {job.id}
 

@@ -126,7 +126,7 @@ async def test_an_enqueue_whose_answer_is_lost_makes_one_job_and_says_created(
     [answer] = await enqueuer.add([job])
     assert severing.cuts == 1
     assert (answer.id, answer.status, answer.created) == (job.id, JobStatus.PENDING, True)
-    [found, _] = await storage.jobs(NAMESPACE).page(ALL, before=None, limit=10)
+    [found, _] = (await storage.jobs(NAMESPACE).page(ALL, before=None, limit=10)).jobs
     assert (found.id, found.payload) == (job.id, job.payload)
     assert await told(storage, job.id) == [EventName.ADDED]
     assert said == [{"mail"}]
@@ -142,7 +142,7 @@ async def test_a_lost_answer_is_every_callers_of_the_shared_write_and_all_are_an
     made = [new_job(job_type="mail") for _ in range(20)]
     answers = await asyncio.gather(*(enqueuer.add([job]) for job in made))
     assert [(answer.id, answer.created) for [answer] in answers] == [(job.id, True) for job in made]
-    assert len(await storage.jobs(NAMESPACE).page(ALL, before=None, limit=100)) == 21
+    assert len((await storage.jobs(NAMESPACE).page(ALL, before=None, limit=100)).jobs) == 21
 
 
 async def test_a_repeat_whose_answer_is_lost_is_still_a_repeat(severed: tuple[Severing, Storage]) -> None:

@@ -19,8 +19,8 @@ HOLD_KEY: Final = """insert into dataqueue.job_spec
     (id, namespace_id, job_type_id, seq, payload, idempotency_key, created_at)
     select $1, namespace_id, job_type_id, nextval('dataqueue.job_seq'), '{}', $2, now()
     from dataqueue.job_spec limit 1"""
-HOLD_JOB: Final = """insert into dataqueue.job (id, namespace_id, job_type_id, run_at, updated_at)
-    select $1, namespace_id, job_type_id, now(), now() from dataqueue.job limit 1"""
+HOLD_JOB: Final = """insert into dataqueue.job (id, namespace_id, job_type_id, run_at, updated_at, created_at)
+    select $1, namespace_id, job_type_id, now(), now(), now() from dataqueue.job limit 1"""
 
 
 async def _is_waiting(connection: Any) -> bool | None:

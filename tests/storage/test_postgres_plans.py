@@ -28,12 +28,12 @@ log = logging.getLogger(__name__)
 FILL: Final = """
 with made as (
     insert into dataqueue.job (id, namespace_id, job_type_id, status, pending_reason, run_at, wake_at, attempts,
-        invocation, started_at, ended_at, updated_at)
+        invocation, started_at, ended_at, updated_at, created_at)
     select dataqueue.uuid7(), 1, case n % 3 when 0 then other.id else mine.id end,
         case n % 3 when 2 then 'completed' else 'pending' end, case n % 3 when 1 then 'scheduled' end,
         case n % 3 when 1 then now() + n * interval '1 second' else now() - n * interval '1 second' end,
         case n % 3 when 1 then now() + n * interval '1 second' end, case n % 3 when 2 then 1 else 0 end,
-        case n % 3 when 2 then 1 else 0 end, case n % 3 when 2 then now() end, case n % 3 when 2 then now() end, now()
+        case n % 3 when 2 then 1 else 0 end, case n % 3 when 2 then now() end, case n % 3 when 2 then now() end, now(), now()
     from generate_series(1, $1) as n, dataqueue.job_type as mine, dataqueue.job_type as other
     where mine.name = 'mail' and other.name = 'other'
     returning id, job_type_id, seq

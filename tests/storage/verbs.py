@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Final
 
+import pytest
+
 from dataqueue.clock import ManualClock
+from dataqueue.domain.edit import JobEdit
 from dataqueue.domain.job import Job, Lease, Reported
 from dataqueue.domain.lifecycle import TRANSITIONS, Verb, allows
-from dataqueue.errors import IllegalTransition
+from dataqueue.errors import IllegalTransition, NotFound
 from dataqueue.storage.port import Storage
 from tests.storage.given import FOR_NOW, LEASE, MAX_CRASHES, NAMESPACE, SECOND, claim, told
 
@@ -21,10 +25,15 @@ async def attempt(storage: Storage, clock: ManualClock, verb: Verb, job: Job, le
     if verb is Verb.RECLAIM:
         clock.advance(LEASE + SECOND)
     accepted = await _done(storage, verb, job, lease)
+    assert accepted is allows(verb, job.status)
+    if accepted and verb is Verb.DELETE:
+        for look in (jobs.get(job.id), told(storage, job.id)):
+            with pytest.raises(NotFound):
+                await look
+        return
+
     after = await jobs.get(job.id)
     events = (await told(storage, job.id))[len(before) :]
-
-    assert accepted is allows(verb, job.status)
     if accepted:
         made = [
             (move.to, [move.event] if move.event else []) for move in TRANSITIONS[verb] if job.status in move.sources
@@ -48,11 +57,21 @@ async def _done(storage: Storage, verb: Verb, job: Job, lease: Lease) -> bool:
             return await jobs.release([lease]) == [Reported.OK]
         case Verb.RECLAIM:
             return await storage.upkeep.reclaim(limit=10, max_crashes=MAX_CRASHES) == 1
-        case Verb.CANCEL | Verb.RETRY:
-            try:
-                await (jobs.cancel if verb is Verb.CANCEL else jobs.retry)([job.id])
-            except IllegalTransition:
-                return False
-            return True
+        case Verb.CANCEL:
+            return await _accepted(jobs.cancel([job.id]))
+        case Verb.RETRY:
+            return await _accepted(jobs.retry([job.id]))
+        case Verb.EDIT:
+            return await _accepted(jobs.edit([job.id], JobEdit(priority=7)))
+        case Verb.DELETE:
+            return await _accepted(jobs.delete([job.id]))
         case Verb.ENQUEUE:
             raise AssertionError("makes a job and moves none")
+
+
+async def _accepted(verb: Awaitable[None]) -> bool:
+    try:
+        await verb
+    except IllegalTransition:
+        return False
+    return True

@@ -37,7 +37,11 @@ class Database:
     async def select(self, query: Statement, **parameters: object) -> list[Row]:
         """A query put together for a filter."""
         async with self._connection() as connection:
-            return await self._fetch(connection, query, parameters)
+            return await self.select_on(connection, query, **parameters)
+
+    async def select_on(self, connection: asyncpg.Connection, query: Statement, **parameters: object) -> list[Row]:
+        """Such a query inside a transaction that somebody else ends."""
+        return await self._fetch(connection, query, parameters)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[asyncpg.Connection]:

@@ -33,7 +33,7 @@ class Enqueue:
     async def units(self, namespace_id: int, units: Sequence[Sequence[NewJob]], *, again: bool) -> list[list[Enqueued]]:
         """Store all units; see `JobStore.enqueue`."""
         jobs = list(chain.from_iterable(units))
-        await self._learn_types(namespace_id, jobs)
+        await self.learn_types_of(namespace_id, jobs)
         if any(job.is_keyed for job in jobs):
             answers = await self._keyed(namespace_id, jobs, units, again=again)
         else:
@@ -90,9 +90,14 @@ class Enqueue:
             answers[job.id] = Enqueued(winner.id, JobStatus(winner.status), created=ours)
         return answers
 
-    async def _learn_types(self, namespace_id: int, jobs: Sequence[NewJob]) -> None:
+    async def learn_types_of(self, namespace_id: int, jobs: Sequence[NewJob]) -> None:
+        """Have the job types that the jobs name."""
         names = {job.job_type for job in jobs} | {job.dead_letter_job_type for job in jobs}
-        unknown = sorted(name for name in names if name is not None and (namespace_id, name) not in self._type_ids)
+        await self.learn_types(namespace_id, [name for name in names if name is not None])
+
+    async def learn_types(self, namespace_id: int, names: Sequence[str]) -> None:
+        """Have these job types, making those that are not there."""
+        unknown = sorted(name for name in names if (namespace_id, name) not in self._type_ids)
         while unknown:  # a second round when another process made one at the same moment
             rows = await self._database.run("jobs/ensure_types", namespace_id=namespace_id, names=unknown)
             self._type_ids.update({(namespace_id, row.name): row.id for row in rows})

@@ -1,42 +1,270 @@
-"""Lists of jobs: the query for a filter, always walking indexes from the newest job down.
+"""Filters as SQL: an index is walked from the newest job down, and what the index does not decide is looked at job by job.
 
-Every status is a walk of its own, cut at the page's size; their newest rows are the page. The statuses stand in the
-text, not in a parameter, so that the planner sees which partial index each walk may use.
+Lists go by (created_at, seq). Which index is walked depends on the filter alone: the rarest thing it names. The walk is
+cut at a budget, so no list costs more than that, however few of the jobs on its way match.
 """
 
 from __future__ import annotations
 
-from dataqueue.domain.filters import JobFilter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from dataqueue.domain.filters import ANY_TIME, JobFilter, Position, Range, TagMode
 from dataqueue.domain.job import JobStatus
-from dataqueue.storage.postgres.statements import Statement, numbered
+from dataqueue.storage.postgres.statements import Statement, numbered, source_of
 
-_NEWEST = "order by seq desc limit :limit"
+_NEWEST: Final = "order by created_at desc, seq desc"
+_BOUNDS: Final = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<=", "eq": "="}
+_HAS_TAGS: Final = {
+    TagMode.ALL: "s.tags @> cast(:tags as text[])",
+    TagMode.EXACT: "s.tags @> cast(:tags as text[]) and cardinality(s.tags) = cardinality(cast(:tags as text[]))",
+    TagMode.ANY: "s.tags && cast(:tags as text[])",
+    TagMode.NONE: "(s.tags is null or not s.tags && cast(:tags as text[]))",
+}
+_RAREST_TAG: Final = """(
+    select wanted_tag from unnest(cast(:tags as text[])) as wanted_tag
+    left join dataqueue.tag_count c on c.namespace_id = :namespace_id and c.tag = wanted_tag collate "C"
+    order by c.pending + c.processing + c.waiting + c.completed + c.failed + c.cancelled nulls first limit 1)"""
 
 
-def page_query(matching: JobFilter, *, goes_on: bool) -> Statement:
-    """A page of `job_read`, newest first. Takes `namespace_id` and `limit`, `job_types` when the filter has some, and
-    `before`, the `seq` to go on from, when it `goes_on`."""
-    older = " and seq < :before" if goes_on else ""
-    if matching == JobFilter():
-        walks = [f"(select id, seq from dataqueue.job_spec where namespace_id = :namespace_id{older} {_NEWEST})"]
-    else:
-        walk = _walk_of_types if matching.job_types else _walk_of_namespace
-        walks = [walk(status, older) for status in matching.statuses or JobStatus]
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A filter as SQL. `candidates` are rows of `alias` (its id, created_at and seq at least), newest first, at most
+    `:budget`; `rest` holds for those that match; `parameters` are what both take besides `namespace_id` and `budget`.
+    """
+
+    alias: str
+    candidates: str
+    rest: str
+    parameters: dict[str, object]
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether every candidate matches."""
+        return not self.rest
+
+    @property
+    def matching(self) -> str:
+        """`from` and `where` of the candidates that match."""
+        return f"from ({self.candidates}) as {self.alias} {self.rest}"
+
+
+def search(matching: JobFilter, *, before: Position | None, tags_are_rarer: bool = True) -> Search:
+    """How to find what matches, beginning after a position. `tags_are_rarer`: than what statuses and types leave."""
+    parameters: dict[str, object] = {}
+    window = _range("created_at", matching.created_at, parameters)
+    if before is not None:
+        window += " and (created_at, seq) < (:before_at, :before_seq)"
+        parameters |= {"before_at": before.created_at, "before_seq": before.seq}
+    of_job, of_spec = _conditions(matching, parameters)
+    if matching.cron_id is not None:
+        return _by_spec("cron_id", f"cron_id = :cron_id{window}", of_job, of_spec, parameters)
+    standing = bool(matching.statuses or matching.job_types)
+    if _names_tags(matching) and (tags_are_rarer or not standing):
+        return _by_tag(matching, window, of_job, of_spec, parameters)
+    if matching.group_id is not None:
+        return _by_spec("group_id", f"group_id = :group_id{window}", of_job, of_spec, parameters)
+    if _begins(matching.run_at) and not standing:
+        return _by_run_at(matching, window, of_job, of_spec, parameters)
+    if matching.priority and not standing:
+        return _by_spec("rank", f"rank = :rank and rank <> 0{window}", of_job, of_spec, parameters)
+    if matching.job_types and not matching.statuses and matching.run_at == ANY_TIME:
+        return _by_type(matching, window, of_job, of_spec, parameters)
+    if standing:
+        return _by_status(matching, window, of_job, of_spec, parameters)
+    return _by_spec("", f"true{window}", of_job, of_spec, parameters)
+
+
+def under_lock(matching: JobFilter) -> tuple[list[str], list[str]]:
+    """What may have become untrue of a job since it was found, as conditions on its locked row of `job` (j), and of
+    `job_spec` (s). They take parameters of the search."""
+    of_job, of_spec = _conditions(matching, {})
+    rank = ["j.rank = :rank"] if "rank" in of_spec else []
+    return [*of_job.values(), *rank], [of_spec["tags"]] if "tags" in of_spec else []
+
+
+def sizes_query(matching: JobFilter) -> Statement | None:
+    """About how many jobs have the rarest of the tags, and how many stand where statuses and types say; None when the
+    filter does not name both."""
+    if not (_names_tags(matching) and (matching.statuses or matching.job_types)):
+        return None
+    standing = " + ".join(status.value for status in matching.statuses or JobStatus)
+    of_types = f"and job_type_id in ({_TYPE_IDS})" if matching.job_types else ""
+    everything = " + ".join(status.value for status in JobStatus)
     return numbered(f"""
-        select * from dataqueue.job_read where namespace_id = :namespace_id and id = any(array(
-            select id from ({" union all ".join(walks)}) as walked {_NEWEST}
-        )) order by seq desc""")
+        select (select coalesce({"sum" if matching.tag_mode is TagMode.ANY else "min"}({everything}), 0)
+                from dataqueue.tag_count where namespace_id = :namespace_id and tag = any(cast(:tags as text[]))) as tagged,
+            (select coalesce(sum({standing}), 0) from dataqueue.type_count
+                where namespace_id = :namespace_id {of_types}) as standing""")
 
 
-def _walk_of_namespace(status: JobStatus, older: str) -> str:
-    return f"""
-        (select id, seq from dataqueue.job
-        where namespace_id = :namespace_id and status = '{status.value}'{older} {_NEWEST})"""
+def page_query(found: Search) -> Statement:
+    """Jobs as read, newest first. Takes `limit` besides what the search takes."""
+    newest = f"order by {found.alias}.created_at desc, {found.alias}.seq desc limit :limit"
+    if found.alias == "j":
+        wanted = f"wanted as materialized (select j.* {found.matching} {newest})"
+    else:
+        wanted = f"""picked as materialized (select {found.alias}.id {found.matching} {newest}),
+            wanted as materialized (select * from dataqueue.job where id = any(array(select id from picked)))"""
+    return numbered(f"with {wanted} {source_of('lib/job_as_read')} order by j.created_at desc, j.seq desc")
 
 
-def _walk_of_types(status: JobStatus, older: str) -> str:
-    return f"""
-        (select j.id, j.seq from dataqueue.job_type t cross join lateral (
-            select id, seq from dataqueue.job
-            where job_type_id = t.id and status = '{status.value}'{older} {_NEWEST}
-        ) as j where t.namespace_id = :namespace_id and t.name = any(cast(:job_types as text[])))"""
+def last_candidate_query(found: Search) -> Statement:
+    """The position at which the budget ran out; no row when it did not."""
+    return numbered(f"""
+        select created_at, seq from ({found.candidates}) as candidate {_NEWEST}
+        offset cast(:budget as bigint) - 1 limit 1""")
+
+
+def _conditions(matching: JobFilter, parameters: dict[str, object]) -> tuple[dict[str, str], dict[str, str]]:
+    """What must hold of a row of `job` (j), and of one of `job_spec` (s), by what it is about."""
+    of_job: dict[str, str] = {}
+    of_spec: dict[str, str] = {}
+    if matching.statuses:
+        # In the text, not in a parameter: the planner then sees which partial index serves.
+        names = ", ".join(f"'{status.value}'" for status in matching.statuses)
+        of_job["status"] = f"j.status in ({names})"
+    if bounds := _range("run_at", matching.run_at, parameters):
+        of_job["run_at"] = bounds.removeprefix(" and ").replace("run_at ", "j.run_at ")
+    if matching.job_types:
+        of_spec["job_type"] = f"s.job_type_id in ({_TYPE_IDS})"
+        parameters["job_types"] = list(matching.job_types)
+    if matching.priority is not None:
+        of_spec["rank"] = "s.rank = :rank"
+        parameters["rank"] = -matching.priority
+    if matching.group_id is not None:
+        of_spec["group_id"] = "s.group_id = :group_id"
+        parameters["group_id"] = matching.group_id
+    if matching.cron_id is not None:
+        of_spec["cron_id"] = "s.cron_id = :cron_id"
+        parameters["cron_id"] = matching.cron_id
+    if matching.tags:
+        of_spec["tags"] = _HAS_TAGS[matching.tag_mode]
+        parameters["tags"] = list(matching.tags)
+    return of_job, of_spec
+
+
+_TYPE_IDS: Final = """
+    select id from dataqueue.job_type where namespace_id = :namespace_id and name = any(cast(:job_types as text[]))"""
+
+
+def _by_spec(
+    index: str, where: str, of_job: dict[str, str], of_spec: dict[str, str], parameters: dict[str, object]
+) -> Search:
+    candidates = f"""
+        select * from dataqueue.job_spec where namespace_id = :namespace_id and {where} {_NEWEST} limit :budget"""
+    rest = [condition for about, condition in of_spec.items() if about != index]
+    return Search("s", candidates, _rest(_joined("job j", "s", of_job.values()), rest), parameters)
+
+
+def _by_type(
+    matching: JobFilter, window: str, of_job: dict[str, str], of_spec: dict[str, str], parameters: dict[str, object]
+) -> Search:
+    walks = " union all ".join(
+        f"(select * from dataqueue.job_spec where job_type_id = {type_id}{window} {_NEWEST} limit :budget)"
+        for type_id in _type_ids(matching)
+    )
+    candidates = f"select * from ({walks}) as walked {_NEWEST} limit :budget"
+    rest = [condition for about, condition in of_spec.items() if about != "job_type"]
+    return Search("s", candidates, _rest(_joined("job j", "s", of_job.values()), rest), parameters)
+
+
+def _by_status(
+    matching: JobFilter, window: str, of_job: dict[str, str], of_spec: dict[str, str], parameters: dict[str, object]
+) -> Search:
+    owners = [f"job_type_id = {type_id}" for type_id in _type_ids(matching)] or ["namespace_id = :namespace_id"]
+    walks = " union all ".join(
+        f"""(select * from dataqueue.job where {owner} and status = '{status.value}'{window} {_NEWEST} limit :budget)"""
+        for owner in owners
+        for status in matching.statuses or JobStatus
+    )
+    candidates = f"select * from ({walks}) as walked {_NEWEST} limit :budget"
+    rest = [condition for about, condition in of_job.items() if about != "status"]
+    if "rank" in of_spec:
+        rest.append("j.rank = :rank")
+    others = [condition for about, condition in of_spec.items() if about not in ("job_type", "rank")]
+    return Search("j", candidates, _rest(_joined("job_spec s", "j", others), rest), parameters)
+
+
+def _by_tag(
+    matching: JobFilter, window: str, of_job: dict[str, str], of_spec: dict[str, str], parameters: dict[str, object]
+) -> Search:
+    walk = f"""
+        select job_id as id, created_at, seq from dataqueue.job_tag
+        where namespace_id = :namespace_id and tag = {{tag}}{window} {_NEWEST} limit :budget"""
+    decided = len(matching.tags) == 1 and matching.tag_mode is not TagMode.EXACT
+    if matching.tag_mode is TagMode.ANY and len(matching.tags) > 1:
+        # A job of several tags is met on several walks. Each may take the whole budget, so that what is left after the
+        # duplicates are gone is complete down to the last of it.
+        candidates = f"""
+            select * from (
+                select distinct walked.* from unnest(cast(:tags as text[])) as wanted_tag
+                cross join lateral ({walk.format(tag="wanted_tag")}) as walked
+            ) as candidate {_NEWEST} limit :budget"""
+        decided = True
+    else:
+        candidates = walk.format(tag=_RAREST_TAG)
+    others = [condition for about, condition in of_spec.items() if not (decided and about == "tags")]
+    joins = _joined("job_spec s", "t", others) + _joined("job j", "t", of_job.values())
+    return Search("t", candidates, joins, parameters)
+
+
+def _by_run_at(
+    matching: JobFilter, window: str, of_job: dict[str, str], of_spec: dict[str, str], parameters: dict[str, object]
+) -> Search:
+    """Most jobs may run as soon as they are created, so their range is one of created_at; the others have an index."""
+    bounds = _range("run_at", matching.run_at, {})
+    at_once = bounds.replace(" run_at ", " created_at ")
+    candidates = f"""
+        select * from (
+            select * from (
+                select id, created_at, seq from dataqueue.job_spec
+                where namespace_id = :namespace_id{at_once}{window} {_NEWEST} limit :budget) as at_once
+            union
+            select * from (
+                select id, created_at, seq from dataqueue.job
+                where namespace_id = :namespace_id and run_at <> created_at{bounds}{window} {_NEWEST} limit :budget) as later
+        ) as candidate {_NEWEST} limit :budget"""
+    joins = _joined("job_spec s", "c", of_spec.values()) + _joined("job j", "c", of_job.values())
+    return Search("c", candidates, joins, parameters)
+
+
+def _names_tags(matching: JobFilter) -> bool:
+    return bool(matching.tags) and matching.tag_mode is not TagMode.NONE
+
+
+def _begins(bounds: Range) -> bool:
+    """Whether a range leaves out what is long ago: only then is it narrow, as time goes by."""
+    return bounds.gt is not None or bounds.gte is not None or bounds.eq is not None
+
+
+def _type_ids(matching: JobFilter) -> list[str]:
+    """The number of each type asked for, one by one: each is then a walk in the order of the index, merged with others."""
+    return [
+        f"""(select id from dataqueue.job_type
+            where namespace_id = :namespace_id and name = (cast(:job_types as text[]))[{position}])"""
+        for position in range(1, len(matching.job_types) + 1)
+    ]
+
+
+def _joined(table: str, alias: str, conditions: Iterable[str]) -> str:
+    listed = list(conditions)
+    short = table.split()[1]
+    return f" join dataqueue.{table} on {short}.id = {alias}.id and {' and '.join(listed)}" if listed else ""
+
+
+def _rest(join: str, conditions: list[str]) -> str:
+    return f"{join} where {' and '.join(conditions)}" if conditions else join
+
+
+def _range(column: str, bounds: Range, parameters: dict[str, object]) -> str:
+    """` and column < :column_lt …`, adding what it takes."""
+    text = ""
+    for name, operator in _BOUNDS.items():
+        instant: datetime | None = getattr(bounds, name)
+        if instant is not None:
+            text += f" and {column} {operator} :{column}_{name}"
+            parameters[f"{column}_{name}"] = instant
+    return text

@@ -46,25 +46,47 @@ begin
 end
 $$;
 
--- The only list of a job's columns as read.
-create view dataqueue.job_read as
-select j.id, n.name as namespace, t.name as job_type, s.payload, j.status, -j.rank as priority, j.run_at,
-    coalesce(s.tags, '{}') as tags, s.idempotency_key, j.attempts, j.max_attempts, j.crashes,
-    (s.options ->> 'timeout_ms')::bigint as timeout_ms,
-    coalesce((s.options ->> 'force_kill_on_timeout')::boolean, false) as force_kill_on_timeout,
-    (s.options ->> 'retry_delay')::float8 as retry_delay,
-    (s.options ->> 'retry_backoff')::boolean as retry_backoff,
-    (s.options ->> 'retry_delay_max')::float8 as retry_delay_max,
-    s.options ->> 'dead_letter_job_type' as dead_letter_job_type, r.dead_letter_job_id, r.dead_lettered_at,
-    s.group_id, s.group_tier, s.cron_id, r.progress, r.output, coalesce(r.error_history, '[]') as error_history,
-    case when j.status <> 'completed' then r.failure_reason end as failure_reason, j.pending_reason,
-    case when j.status = 'waiting' then j.wake_at end as wait_until,
-    case when j.status = 'pending' and j.pending_reason = 'retry' then j.wake_at end as next_attempt_at,
-    j.worker_id as locked_by, j.locked_at, j.lease_expires_at, j.cancel_requested, s.created_at, j.updated_at,
-    j.started_at, j.ended_at as completed_at, j.last_retried_at, j.last_failed_at, j.last_cancelled_at, j.seq,
-    j.namespace_id, j.job_type_id
-from dataqueue.job j
-join dataqueue.job_spec s using (id)
-join dataqueue.job_type t on t.id = j.job_type_id
-join dataqueue.namespace n on n.id = j.namespace_id
-left join dataqueue.job_result r on r.id = j.id;
+-- Drops the oldest day of events that ended before an instant, and answers about how many events that were; null when there
+-- is none, or somebody is in the way. Whoever writes waits behind it for at most the 200 ms in which it waits for them:
+-- once it holds the log nobody comes near a partition through it, so for those it does not wait. The files go after the
+-- locks. The number is what the day's ids span, found by two steps into an index: ids that were drawn and rolled back are
+-- in it, but unlike the statistics of a partition it is there without an analyze, and not as old as that.
+create function dataqueue.drop_event_day(before timestamptz) returns bigint language plpgsql
+set lock_timeout = '200ms' as $$
+declare
+    day text;
+    events bigint;
+begin
+    if not pg_try_advisory_xact_lock(hashtext('dataqueue.prepare_event_log')) then
+        return null;
+    end if;
+    select c.relname into day from pg_inherits i join pg_class c on c.oid = i.inhrelid
+    where i.inhparent = 'dataqueue.event'::regclass and c.relname ~ '^event_[0-9]{8}$'
+        and (to_date(right(c.relname, 8), 'YYYYMMDD') + 1)::timestamp at time zone 'UTC' <= before
+    order by c.relname limit 1;
+    if day is null then
+        return null;
+    end if;
+    lock table only dataqueue.event in access exclusive mode;
+    execute format('lock table only dataqueue.%I, only dataqueue.event_default in access exclusive mode nowait', day);
+    execute format('select coalesce(max(id) - min(id) + 1, 0) from dataqueue.%I', day) into events;
+    execute format('drop table dataqueue.%I', day);
+    return events;
+exception when lock_not_available then
+    return null;
+end
+$$;
+
+-- The options of a job and, where it names none, those of its type. The three retry fields are one choice.
+create function dataqueue.with_defaults(given text, defaults jsonb) returns json language sql immutable parallel safe as $$
+    select cast(case when cast(given as jsonb) ?| array['retry_delay', 'retry_backoff', 'retry_delay_max']
+            then defaults - array['max_attempts', 'retry_delay', 'retry_backoff', 'retry_delay_max'] else defaults - 'max_attempts' end
+        || coalesce(cast(given as jsonb), '{}') as json)
+$$;
+
+-- The specifications of jobs as they are now. A volatile function has a snapshot of its own: a statement that has locked
+-- its jobs reads here what an edit committed after the statement began.
+create function dataqueue.current_specs(ids uuid[])
+returns table (id uuid, payload json, tags text[], options json) language sql volatile strict rows 100 as $$
+    select id, payload, tags, options from dataqueue.job_spec where id = any(ids)
+$$;

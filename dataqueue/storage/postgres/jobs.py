@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
+from dataqueue.domain.edit import JobEdit
 from dataqueue.domain.events import EventName
-from dataqueue.domain.filters import JobFilter
+from dataqueue.domain.filters import JobFilter, Position
 from dataqueue.domain.job import (
     Beat,
     ClaimedJob,
@@ -21,13 +23,17 @@ from dataqueue.domain.job import (
     NewJob,
     Reported,
 )
-from dataqueue.errors import IllegalTransition, NotFound
+from dataqueue.domain.lifecycle import Verb, allows
+from dataqueue.errors import IllegalTransition, NotFound, StorageUnavailable
+from dataqueue.storage.port import JobPage, Swept
+from dataqueue.storage.postgres import within
+from dataqueue.storage.postgres.changes import Changes
 from dataqueue.storage.postgres.connecting import Row
 from dataqueue.storage.postgres.database import Database
 from dataqueue.storage.postgres.enqueue import Enqueue
-from dataqueue.storage.postgres.filters import page_query
 from dataqueue.storage.postgres.low_water import START, LowWater, Mark
 from dataqueue.storage.postgres.namespaces import NOWHERE, Namespaces
+from dataqueue.storage.postgres.pages import Pages
 from dataqueue.storage.postgres.rows import claimed_of, job_of
 
 _BY_COMPLETE: Final = frozenset({EventName.COMPLETED})
@@ -41,14 +47,23 @@ class PostgresJobStore:
     def __init__(self, database: Database, namespaces: Namespaces, namespace: str) -> None:
         self._database, self._namespaces, self._namespace = database, namespaces, namespace
         self._enqueue = Enqueue(database)
+        self._pages = Pages(database)
+        self._changes = Changes(database)
         self._low_water = LowWater()
 
     async def enqueue(self, units: Sequence[Sequence[NewJob]], *, again: bool = False) -> list[list[Enqueued]]:
-        namespace_id = await self._namespace_id()
-        if namespace_id == NOWHERE:
-            name = self._namespace
-            raise NotFound(f"no namespace {name!r}: `dataqueue keys create --namespace {name}` makes it")
-        return await self._enqueue.units(namespace_id, units, again=again)
+        return await self._enqueue.units(await self._known_namespace_id(), units, again=again)
+
+    async def enqueue_within(self, connection: object, jobs: Sequence[NewJob]) -> list[Enqueued]:
+        way = within.async_way(connection)
+        # On a connection of ours: in the caller's transaction, a new type would hold up whoever else uses it first.
+        # Where that fails, the job waits to be admitted.
+        with suppress(StorageUnavailable):
+            await self._enqueue.learn_types_of(await self._known_namespace_id(), jobs)
+        return await within.enqueue_by(way, self._namespace, jobs)
+
+    def enqueue_within_sync(self, connection: object, jobs: Sequence[NewJob]) -> list[Enqueued]:
+        return within.enqueue_by_sync(within.sync_way(connection), self._namespace, jobs)
 
     async def claim(
         self, job_types: Sequence[str], *, limit: int, worker_id: str, lease: timedelta
@@ -115,31 +130,63 @@ class PostgresJobStore:
         return len(await self._move("jobs/recall", leases=known, worker_id=worker_id))
 
     async def cancel(self, job_ids: Sequence[UUID]) -> None:
-        rows = await self._move("jobs/cancel", ids=list(job_ids))
-        self._refuse(job_ids, rows, verb="cancel", unless={"pending", "waiting", "processing"})
+        self._refuse(Verb.CANCEL, job_ids, await self._move("jobs/cancel", ids=list(job_ids)))
 
     async def retry(self, job_ids: Sequence[UUID]) -> None:
-        rows = await self._move("jobs/retry", ids=list(job_ids))
-        self._refuse(job_ids, rows, verb="retry", unless={"failed", "cancelled"})
+        self._refuse(Verb.RETRY, job_ids, await self._move("jobs/retry", ids=list(job_ids)))
+
+    async def edit(self, job_ids: Sequence[UUID], edit: JobEdit) -> None:
+        if not any(edit.given()):
+            self._refuse(Verb.EDIT, job_ids, await self._move("jobs/find_states", ids=list(job_ids)))
+            return
+        await self._learn_dead_letter_type(edit)
+        rows = await self._changes.these(Verb.EDIT, await self._namespace_id(), job_ids, edit=edit)
+        self._refuse(Verb.EDIT, job_ids, rows)
+
+    async def delete(self, job_ids: Sequence[UUID]) -> None:
+        rows = await self._changes.these(Verb.DELETE, await self._namespace_id(), job_ids)
+        self._refuse(Verb.DELETE, job_ids, rows)
+
+    async def sweep(
+        self,
+        verb: Verb,
+        matching: JobFilter,
+        *,
+        before: Position | None,
+        limit: int,
+        edit: JobEdit | None = None,
+        dry_run: bool = False,
+    ) -> Swept:
+        if edit is not None and not dry_run:
+            await self._learn_dead_letter_type(edit)
+        return await self._changes.sweep(
+            verb,
+            await self._namespace_id(),
+            matching,
+            before=before,
+            limit=limit,
+            edit=edit,
+            dry_run=dry_run,
+        )
 
     async def get(self, job_id: UUID) -> Job:
         rows = await self._move("jobs/get", id=job_id)
         if not rows:
             raise NotFound(f"no job {job_id}")
-        return job_of(rows[0])
+        return job_of(rows[0], self._namespace)
 
     async def ended(self, job_ids: Sequence[UUID]) -> set[UUID]:
         return set(job_ids) - {row.id for row in await self._move("jobs/find_open", ids=list(job_ids))}
 
-    async def page(self, matching: JobFilter, *, before: int | None, limit: int) -> list[Job]:
-        rows = await self._database.select(
-            page_query(matching, goes_on=before is not None),
-            namespace_id=await self._namespace_id(),
-            job_types=list(matching.job_types),
-            before=before,
-            limit=limit,
-        )
-        return [job_of(row) for row in rows]
+    async def page(self, matching: JobFilter, *, before: Position | None, limit: int) -> JobPage:
+        return await self._pages.page(self._namespace, await self._namespace_id(), matching, before=before, limit=limit)
+
+    async def _known_namespace_id(self) -> int:
+        namespace_id = await self._namespace_id()
+        if namespace_id == NOWHERE:
+            name = self._namespace
+            raise NotFound(f"no namespace {name!r}: `dataqueue keys create --namespace {name}` makes it")
+        return namespace_id
 
     async def _namespace_id(self) -> int:
         return await self._namespaces.id_of(self._namespace)
@@ -170,11 +217,16 @@ class PostgresJobStore:
 
         return [state_of(lease) for lease in leases]
 
+    async def _learn_dead_letter_type(self, edit: JobEdit) -> None:
+        namespace_id = await self._namespace_id()
+        if isinstance(edit.dead_letter_job_type, str) and namespace_id != NOWHERE:
+            await self._enqueue.learn_types(namespace_id, [edit.dead_letter_job_type])
+
     @staticmethod
-    def _refuse(job_ids: Sequence[UUID], rows: Sequence[Row], *, verb: str, unless: set[str]) -> None:
+    def _refuse(verb: Verb, job_ids: Sequence[UUID], rows: Sequence[Row]) -> None:
         if len(job_ids) != 1:
             return
         if not rows:
             raise NotFound(f"no job {job_ids[0]}")
-        if rows[0].status not in unless:
+        if not allows(verb, rows[0].status):
             raise IllegalTransition(verb, job_id=job_ids[0], status=rows[0].status)

@@ -16,6 +16,7 @@ from dataqueue.storage.postgres.connecting import Row
 _NO_RETRY_FIELDS: Final = RetryPolicy()
 _DERIVED: Final = frozenset(
     {
+        "namespace",
         "status",
         "tags",
         "failure_reason",
@@ -30,11 +31,12 @@ _DERIVED: Final = frozenset(
 _PLAIN: Final = tuple(field.name for field in fields(Job) if field.name not in _DERIVED)
 
 
-def job_of(row: Row) -> Job:
-    """A row of `job_read`."""
+def job_of(row: Row, namespace: str) -> Job:
+    """A row of `lib/job_as_read`."""
     reason = row["failure_reason"]
     return Job(
         **{name: row[name] for name in _PLAIN},
+        namespace=namespace,
         payload=Json(row["payload"]),
         status=JobStatus(row["status"]),
         tags=tuple(row["tags"]),

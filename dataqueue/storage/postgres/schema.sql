@@ -17,6 +17,9 @@ create table dataqueue.job_type (
     id int generated always as identity primary key, namespace_id int not null, name text not null,
     paused boolean not null default false, concurrency int, group_concurrency int, running int not null default 0,
     options json, unique (namespace_id, name)) with (fillfactor = 50);
+-- Of jobs that came in somebody else's transaction with a type that was not registered, until they are admitted. It is in
+-- no namespace, so nobody lists it, claims from it or is told its name; the one that was asked for is job_spec.new_type.
+insert into dataqueue.job_type (id, namespace_id, name) overriding system value values (0, 0, '');
 
 -- One lane per (type, group): the only row a limit ever locks. Ungrouped jobs of unlimited types touch none.
 create table dataqueue.lane (
@@ -38,7 +41,7 @@ create table dataqueue.job (
     resumes boolean not null default false, cancel_requested boolean not null default false, worker_id text,
     locked_at timestamptz, lease_expires_at timestamptz, started_at timestamptz, ended_at timestamptz,
     updated_at timestamptz not null, last_failed_at timestamptz, last_retried_at timestamptz,
-    last_cancelled_at timestamptz)
+    last_cancelled_at timestamptz, created_at timestamptz not null, tagged boolean not null default false)
     with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 50000,
           autovacuum_vacuum_cost_delay = 1, autovacuum_vacuum_insert_scale_factor = 0.02);
 create index job_ready on dataqueue.job (job_type_id, rank, run_at, seq)
@@ -49,21 +52,32 @@ create index job_ready_in_lane on dataqueue.job (lane_id, rank, run_at, seq)
 create index job_due on dataqueue.job (wake_at) where status in ('pending', 'waiting') and wake_at is not null;
 -- On the worker, not on lease_expires_at, so that heartbeats touch no indexed column (heap-only updates).
 create index job_running on dataqueue.job (worker_id) where status = 'processing';
--- Lists. Processing jobs are few and found by job_running; without them a claim writes fewer index entries.
-create index job_by_status on dataqueue.job (namespace_id, status, seq) where status <> 'processing';
-create index job_by_type on dataqueue.job (job_type_id, status, seq) where status <> 'processing';
+-- Lists go by (created_at, seq), so that a range of created_at is a range of each of these indexes. Processing jobs are
+-- few and found by job_running; without them a claim writes fewer index entries.
+create index job_by_status on dataqueue.job (namespace_id, status, created_at, seq) where status <> 'processing';
+create index job_by_type on dataqueue.job (job_type_id, status, created_at, seq) where status <> 'processing';
+-- Lists by run_at: what may run at once is found by created_at.
+create index job_later on dataqueue.job (namespace_id, created_at, seq, run_at) where run_at <> created_at;
+-- Jobs that came in somebody else's transaction and are completed by a short one of ours.
+create index job_admitting on dataqueue.job (seq) where status = 'pending' and pending_reason = 'admitting';
 
 -- Cold: written once. json, not jsonb: the text comes back as it went in.
 create table dataqueue.job_spec (
     id uuid primary key, namespace_id int not null, job_type_id int not null, seq bigint not null,
     payload json not null, tags text[], group_id text, group_tier text, idempotency_key text, cron_id uuid,
-    cron_tick timestamptz, options json, created_at timestamptz not null);
-create index job_spec_newest on dataqueue.job_spec (namespace_id, seq);
+    cron_tick timestamptz, options json, created_at timestamptz not null, rank int not null default 0, new_type text);
+create index job_spec_newest on dataqueue.job_spec (namespace_id, created_at, seq);
 create unique index job_spec_idempotency on dataqueue.job_spec (namespace_id, idempotency_key)
     where idempotency_key is not null;
 create unique index job_spec_tick on dataqueue.job_spec (cron_id, cron_tick) where cron_id is not null;
+create index job_spec_by_type on dataqueue.job_spec (job_type_id, created_at, seq);
+-- Each costs only the jobs that have what it finds.
+create index job_spec_by_group on dataqueue.job_spec (namespace_id, group_id, created_at, seq) where group_id is not null;
+create index job_spec_by_cron on dataqueue.job_spec (cron_id, created_at, seq) where cron_id is not null;
+create index job_spec_by_rank on dataqueue.job_spec (namespace_id, rank, created_at, seq) where rank <> 0;
 create table dataqueue.job_tag (
-    namespace_id int, tag text, seq bigint, job_id uuid not null, primary key (namespace_id, tag, seq));
+    namespace_id int, tag text, seq bigint, job_id uuid not null, created_at timestamptz,
+    primary key (namespace_id, tag, created_at, seq));
 
 -- Rare and wide: a plain successful job without output has no row here.
 create table dataqueue.job_result (
@@ -84,3 +98,9 @@ create table dataqueue.event (
 create index event_position on dataqueue.event (id);
 create index event_of_job on dataqueue.event (job_id, id);
 create table dataqueue.event_default partition of dataqueue.event default;
+
+-- Who works. A row is written every few seconds; what a worker holds is counted by job_running.
+create table dataqueue.worker (
+    namespace_id int not null, id text not null, kind text not null, job_types text[] not null,
+    draining boolean not null default false, started_at timestamptz not null, last_beat_at timestamptz not null,
+    primary key (namespace_id, id)) with (fillfactor = 50);

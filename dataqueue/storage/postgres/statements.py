@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 _SQL: Final = files(__package__) / "sql"
 _INCLUDE: Final = re.compile(r"^-- include: (\S+)$", re.MULTILINE)
 _COMMENT: Final = re.compile(r"--.*$", re.MULTILINE)
+_PART: Final = re.compile(r"\$\$.*?\$\$|--[^\n]*|;", re.DOTALL)
 _PARAMETER: Final = re.compile(r"(?<![\w:]):([a-z_]+)\b")
 
 
@@ -39,14 +40,14 @@ def numbered(sql: str) -> Statement:
 
 
 def split_script(script: str) -> list[str]:
-    """The statements of a script of definitions; a semicolon inside `$$` ends none."""
-    parts = re.split(r"(\$\$.*?\$\$)|;", _COMMENT.sub("", script), flags=re.DOTALL)
-    found, current = [], ""
-    for position, part in enumerate(parts):
-        is_separator = position % 2 == 1 and part is None
-        if is_separator:
+    """The statements of a script of definitions, without comments; what stands inside `$$` is left as it is."""
+    found, current, end = [], "", 0
+    for part in _PART.finditer(script):
+        current += script[end : part.start()]
+        end = part.end()
+        if part[0].startswith("$$"):
+            current += part[0]
+        elif part[0] == ";":
             found.append(current.strip())
             current = ""
-        else:
-            current += part or ""
-    return [statement for statement in [*found, current.strip()] if statement]
+    return [statement for statement in [*found, (current + script[end:]).strip()] if statement]

@@ -8,12 +8,15 @@ from dataqueue.clock import Clock
 from dataqueue.errors import StorageNotReady
 from dataqueue.storage.postgres.database import Database
 from dataqueue.storage.postgres.events import PostgresEventLog
+from dataqueue.storage.postgres.job_types import PostgresJobTypeStore
 from dataqueue.storage.postgres.jobs import PostgresJobStore
 from dataqueue.storage.postgres.keys import PostgresKeyStore
 from dataqueue.storage.postgres.migrating import head_revision
 from dataqueue.storage.postgres.namespaces import Namespaces
 from dataqueue.storage.postgres.notifier import PostgresNotifier
+from dataqueue.storage.postgres.tally import PostgresTally
 from dataqueue.storage.postgres.upkeep import PostgresUpkeep
+from dataqueue.storage.postgres.workers import PostgresWorkerRegistry
 
 
 class PostgresStorage:
@@ -37,6 +40,15 @@ class PostgresStorage:
         if namespace not in self._event_logs:
             self._event_logs[namespace] = PostgresEventLog(self.database, self._namespaces, namespace)
         return self._event_logs[namespace]
+
+    def job_types(self, namespace: str) -> PostgresJobTypeStore:
+        return PostgresJobTypeStore(self.database, self._namespaces, namespace)
+
+    def tally(self, namespace: str) -> PostgresTally:
+        return PostgresTally(self.database, self._namespaces, namespace)
+
+    def workers(self, namespace: str) -> PostgresWorkerRegistry:
+        return PostgresWorkerRegistry(self.database, self._namespaces, namespace)
 
     async def check(self) -> None:
         [state] = await self.database.run("upkeep/check")

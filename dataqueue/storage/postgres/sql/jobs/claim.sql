@@ -2,7 +2,7 @@
 -- Each type comes with its low-water mark: index entries before it are dead and kept only by somebody's snapshot.
 -- Several types: a look at the heads says how many to take of each, so that no row is locked in vain.
 with served as materialized (
-    select t.id, m.rank, m.run_at, m.seq
+    select t.id, t.name, m.rank, m.run_at, m.seq
     from unnest(cast(:job_types as text[]), cast(:ranks as int[]), cast(:run_ats as timestamptz[]),
         cast(:seqs as bigint[])) as m(name, rank, run_at, seq)
     join dataqueue.job_type t on t.namespace_id = :namespace_id and t.name = m.name and not t.paused
@@ -40,8 +40,8 @@ with served as materialized (
     from taken
 )
 select j.id, j.seq, t.name as job_type, s.payload, s.tags, j.rank, j.attempts, j.max_attempts, j.crashes,
-    j.invocation, s.options, j.run_at, s.created_at
+    j.invocation, s.options, j.run_at, j.created_at
 from taken j
-join dataqueue.job_spec s on s.id = j.id and s.id = any(array(select id from due))
-join dataqueue.job_type t on t.id = j.job_type_id
+join dataqueue.current_specs(array(select id from due)) s on s.id = j.id  -- not by our snapshot: an edit may be younger
+join served t on t.id = j.job_type_id
 order by j.rank, j.run_at, j.seq;

@@ -1,2 +1,6 @@
 -- One job as read.
-select * from dataqueue.job_read where id = :id and namespace_id = :namespace_id;
+with wanted as materialized (
+    select * from dataqueue.job where id = :id and namespace_id = :namespace_id
+)
+-- include: lib/job_as_read.sql
+;

@@ -37,8 +37,8 @@ failed as (
         'failure', json_build_object('message', message, 'reason', reason, 'failed_at', dataqueue.wire_instant(instant))), instant
     from lost_hope
 ), dead_added as (
-    insert into dataqueue.job (id, seq, namespace_id, job_type_id, run_at, max_attempts, updated_at)
-    select dead_id, dead_seq, namespace_id, dead_type_id, instant, 1, instant from lost_hope
+    insert into dataqueue.job (id, seq, namespace_id, job_type_id, run_at, max_attempts, updated_at, created_at)
+    select dead_id, dead_seq, namespace_id, dead_type_id, instant, 1, instant, instant from lost_hope
 ), failed_logged as (
     insert into dataqueue.event (at, namespace_id, job_id, job_type_id, name, data)
     select coalesce(cast(:at as timestamptz), clock_timestamp()), namespace_id, id, job_type_id, name, data from (

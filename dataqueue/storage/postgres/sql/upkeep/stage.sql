@@ -1,4 +1,5 @@
--- Pending or waiting and due -> ready. Answers how many, and the seconds until the next is due.
+-- Pending or waiting and due -> ready. Answers how many, the seconds until the next is due, and whether a job is to be
+-- admitted (upkeep/admit).
 with due as materialized (
     select id, status from dataqueue.job
     where status in ('pending', 'waiting') and wake_at is not null and wake_at <= coalesce(cast(:at as timestamptz), now())
@@ -14,4 +15,6 @@ select (select count(*) from staged) as moved,
     extract(epoch from (select min(wake_at) from dataqueue.job
         where status in ('pending', 'waiting') and wake_at is not null
             and wake_at > coalesce(cast(:at as timestamptz), now()))
-        - coalesce(cast(:at as timestamptz), now())) as next_due_in;
+        - coalesce(cast(:at as timestamptz), now())) as next_due_in,
+    exists (select from dataqueue.job where job_type_id = 0 and status <> 'processing'
+        and (cast(:namespace_id as int) is null or namespace_id = :namespace_id)) as is_to_admit;

@@ -1,0 +1,77 @@
+-- What dataqueue_enqueue holds its arguments to, the same as the API does: applied after counting.sql.
+
+-- Raises what an argument has to be. Of a payload and a namespace the value says it.
+create function dataqueue.refuse(argument text, value text default null) returns void language plpgsql as $$
+declare
+    name constant text := 'must be 1 to 200 letters, digits or characters of . _ : / @ -';
+    span constant text := 'must lie between 0 and 3153600000';
+    said constant text[] := case argument
+        when 'job_type' then array[name, 'Give the name that a handler is registered under, like emails.welcome.']
+        when 'dead_letter_job_type' then array[name, 'Give the type of the job that is made when this one has failed.']
+        when 'payload' then array[value, 'Keep what is large or binary elsewhere, and give a reference.']
+        when 'priority' then array['must lie between -32768 and 32767', 'Higher goes first; 0 is usual.']
+        when 'run_at' then array['must lie between the years 2000 and 2200', 'Leave it out to run the job now.']
+        when 'delay' then array['must be positive, at most 100 years, and not given together with run_at',
+            'Give an interval like ''10 minutes'', or run_at, or neither to run the job now.']
+        when 'tags' then array['must be at most 50 tags of 1 to 200 characters', 'Give them as in array[''a'', ''b''].']
+        when 'idempotency_key' then array['must have 1 to 255 characters', 'Give a hash of a longer one.']
+        when 'max_attempts' then array['must lie between 1 and 1000', 'Leave it out for what the job type says.']
+        when 'timeout_ms' then array['must lie between 1 and 3153600000000', 'It is a number of milliseconds.']
+        when 'retry_delay' then array[span, 'It is a number of seconds.']
+        when 'retry_delay_max' then array[span, 'It is a number of seconds.']
+        when 'id' then array['must be a UUID of version 7', 'Leave it out, and read the id that is made.']
+        when 'namespace' then array[format('%L does not exist', value), 'Make a key for it with `dataqueue keys create`.']
+    end;
+begin
+    raise exception using errcode = 'invalid_parameter_value', column = argument, hint = said[2],
+        message = format('dataqueue_enqueue: %s %s', argument, said[1]);
+end
+$$;
+
+-- Why a JSON text cannot be kept although it is JSON: the next reader's parser would not take it. Null: it can.
+-- The first test of each kind is cheap, and a false alarm costs one look.
+create function dataqueue.unstorable(payload text) returns text language plpgsql immutable as $$
+declare
+    bare text;
+    digits text;
+begin
+    if octet_length(payload) > 262144 then
+        return 'is larger than the limit of 262144 bytes';
+    end if;
+    if length(payload) - length(translate(payload, '[{', '')) > 64 then
+        bare := regexp_replace(regexp_replace(payload, '"(?:[^"\\]|\\.)*"', '', 'g'), '[^][{}]', '', 'g');
+        bare := translate(bare, '{}', '[]');
+        for level in 1..64 loop
+            exit when bare = '';
+            bare := replace(bare, '[]', '');  -- takes the innermost level off everywhere
+        end loop;
+        if bare <> '' then
+            return 'is nested deeper than 64 levels';
+        end if;
+    end if;
+    if strpos(payload, '\u') = 0 and payload !~ '[eE]\+?0*[1-9][0-9]{2}|[0-9]{209}' then
+        return null;
+    end if;
+    begin
+        bare := regexp_replace(payload, '"(?:[^"\\]|\\.)*"', '', 'g');
+        for digits in
+            select m[1] from regexp_matches(bare, '[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?', 'g') as m
+        loop
+            if digits !~ '[.eE]' then
+                if length(digits) > 4300 then
+                    return 'holds an integer of more than 4300 digits';
+                end if;
+            elsif cast(digits as numeric) > 1.7976931348623158e308 then
+                return 'holds a number that is not finite';
+            end if;
+        end loop;
+        perform cast(payload as jsonb);  -- which decodes escapes, as json does not
+    exception
+        when untranslatable_character or invalid_text_representation then
+            return 'holds a NUL character or half of a surrogate pair';
+        when numeric_value_out_of_range then
+            return 'holds a number that is not finite';
+    end;
+    return null;
+end
+$$;

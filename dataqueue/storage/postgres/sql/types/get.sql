@@ -1,0 +1,3 @@
+-- One type.
+-- include: lib/job_type_as_read.sql
+    and t.name = :name;

@@ -1,0 +1,180 @@
+"""The service under schemathesis: served as in production, asked whatever its document allows and forbids."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import socket
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+import schemathesis
+import uvicorn
+from schemathesis.engine import Status, events, from_schema
+from schemathesis.engine.recorder import ScenarioRecorder
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.main import Api
+from app.watching import Watcher
+from dataqueue.domain.keys import Scope as KeyScope
+from dataqueue.storage.port import Storage
+from tests.api.agreements import agree
+from tests.api.line_by_line import with_lists_of_lines
+from tests.api.support import given_key, started
+
+_LONGEST_WAIT: Final = 0.01
+_SCENARIOS: Final = 40
+
+
+class ImpatientWatcher(Watcher):
+    """Waits as asked, but never for long: schemathesis likes the largest `wait` that is allowed, a minute each."""
+
+    async def wait(self, namespace: str, job_id: UUID, *, timeout: float) -> None:
+        await super().wait(namespace, job_id, timeout=min(timeout, _LONGEST_WAIT))
+
+
+class Counted:
+    """An application, and how many requests reached it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app, self.requests = app, 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.requests += 1
+        await self._app(scope, receive, send)
+
+
+@dataclass
+class Seen:
+    """What a run asked, what it was answered, and what was wrong about that."""
+
+    answers: Counter[tuple[str, int]] = field(default_factory=Counter)
+    """By operation and status, of requests with the operation's own method."""
+    checks: Counter[str] = field(default_factory=Counter)
+    phases: dict[str, Status] = field(default_factory=dict)
+    failures: defaultdict[str, dict[tuple[str, ...], str]] = field(default_factory=lambda: defaultdict(dict))
+    """By operation and kind: one example."""
+    errors: list[str] = field(default_factory=list)
+    requests: int = 0
+
+
+async def fuzzed(storage: Storage, *, folder: Path, seed: int, requests: int) -> Seen:
+    """Serve that storage, send it about that many requests, and say what was seen."""
+    ours = await given_key(storage, *KeyScope)
+    theirs = await given_key(storage, *KeyScope, namespace="theirs")
+    async with started(storage) as app:
+        app.service.watcher = ImpatientWatcher(storage)
+        counted = Counted(app)
+        async with _served(counted) as url:
+            schema = schemathesis.openapi.from_dict(
+                with_lists_of_lines(app.openapi()),
+                config=schemathesis.Config.from_dict(
+                    _config(app, seed=seed, requests=requests, identities=_identities(folder, ours=ours, theirs=theirs))
+                ),
+            )
+            schema.config.update(base_url=url)
+            agree(schema, app)
+            seen = await asyncio.to_thread(_run, schema)
+        seen.requests = counted.requests
+        return seen
+
+
+def _config(app: Api, *, seed: int, requests: int, identities: Path) -> dict[str, Any]:
+    operations = [operation for path in app.openapi()["paths"].values() for operation in path.values()]
+    varied = sum("parameters" in operation or "requestBody" in operation for operation in operations)
+    return {
+        "seed": seed,
+        "continue-on-failure": True,
+        "auth": {"wfc": {"path": str(identities), "user": "ours", "peers": ["ours", "theirs"]}},
+        # An operation that varies is asked this often in the phase of random requests. The phases before it
+        # ask as much as the document gives cause for.
+        "generation": {"mode": "all", "max-examples": math.ceil(requests / varied), "database": "none"},
+        "phases": {"stateful": {"generation": {"max-examples": _SCENARIOS}}},
+        # What was learnt in one run must not steer the next.
+        "cache": {"enabled": False},
+        # They measure the machine and the document, not the service.
+        "suppress-health-check": ["all"],
+        "output": {"sanitization": {"enabled": False}},
+    }
+
+
+def _identities(folder: Path, *, ours: str, theirs: str) -> Path:
+    """Two callers who must not see each other's jobs, as schemathesis wants to be told of them."""
+    file = folder / "identities.json"
+    callers = [
+        {"name": name, "fixedHeaders": [{"name": "Authorization", "value": f"Bearer {key}"}]}
+        for name, key in (("ours", ours), ("theirs", theirs))
+    ]
+    file.write_text(json.dumps({"auth": callers}))
+    return file
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, which leaves the signals to the test run."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.up.set()
+
+
+@asynccontextmanager
+async def _served(app: ASGIApp) -> AsyncIterator[str]:
+    """Its URL."""
+    server = _Server(
+        uvicorn.Config(app, port=0, http="httptools", ws="none", lifespan="off", log_config=None, access_log=False)
+    )
+    serving = asyncio.create_task(server.serve())
+    await server.up.wait()
+    host, port = server.servers[0].sockets[0].getsockname()
+    try:
+        yield f"http://{host}:{port}"
+    finally:
+        server.should_exit = True
+        await serving
+
+
+def _run(schema: schemathesis.BaseSchema) -> Seen:
+    seen = Seen()
+    for event in from_schema(schema).execute():
+        match event:
+            case events.ScenarioFinished():
+                _note(seen, event.recorder)
+            case events.PhaseFinished():
+                seen.phases[event.phase.name.value] = event.status
+            case events.NonFatalError():
+                seen.errors.append(f"{event.phase}, {event.label}: {event.value!r}")
+            case events.FatalError():
+                raise event.exception
+    return seen
+
+
+def _note(seen: Seen, scenario: ScenarioRecorder) -> None:
+    for id, interaction in scenario.interactions.items():
+        operation = scenario.cases[id].value.operation
+        if interaction.response is not None and interaction.request.method == operation.method.upper():
+            seen.answers[operation.label, interaction.response.status_code] += 1
+    for id, checks in scenario.checks.items():
+        for check in checks:
+            seen.checks[check.name] += 1
+            if check.failure_info is not None:
+                failure = check.failure_info.failure
+                response = scenario.find_response(case_id=id)
+                answer = "" if response is None else f"{response.status_code} {response.text[:500]}"
+                told = f"{check.name}: {failure.message}\n{check.failure_info.code_sample}\n{answer}"
+                # What tells one problem from another, the id of the request left out.
+                kind = check.name, failure.title, answer.partition(',"request_id"')[0]
+                seen.failures[failure.operation or ""].setdefault(kind, told)
