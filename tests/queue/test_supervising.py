@@ -1,0 +1,103 @@
+"""The upkeep of a namespace inside a program."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+from dataqueue.clock import ManualClock
+from dataqueue.domain.job import JobStatus
+from dataqueue.listeners import Listeners
+from dataqueue.queue import Queue
+from dataqueue.queue_events import QueueError
+from dataqueue.settings import WorkerSettings
+from dataqueue.storage.opening import open_storage
+from dataqueue.supervising import QueueSupervisor
+from tests.storage.given import SECOND, eventually, given_job
+
+
+async def _when(condition: bool) -> bool | None:
+    return True if condition else None
+
+
+async def test_a_round_does_every_task_and_counts(database_url: str, clock: ManualClock) -> None:
+    storage = open_storage(database_url, clock=clock)
+    queue = Queue(storage, open_another=lambda: storage, namespace="default", settings=WorkerSettings(url=None))
+    await given_job(storage, status=JobStatus.COMPLETED)
+    clock.advance(timedelta(days=2))
+    await given_job(storage, status=JobStatus.PROCESSING)
+    await given_job(storage, delay=SECOND)
+    clock.advance(31 * SECOND)
+    counts = await queue.create_supervisor(cleanup_jobs_after=1).start()
+    assert {name: count for name, count in counts.items() if name != "folded_counts"} == {
+        "staged_jobs": 1,
+        "reclaimed_jobs": 1,
+        "cleaned_up_jobs": 1,
+        "cleaned_up_events": 0,
+    }
+    assert counts["folded_counts"] > 0
+    only = await queue.create_supervisor(
+        reclaim_stuck_jobs=False, cleanup_jobs_after=None, cleanup_events_after=None
+    ).start()  # fmt: skip
+    assert set(only) == {"staged_jobs", "folded_counts"}
+    await queue.close()
+
+
+async def test_a_task_that_fails_is_told_both_ways_and_stops_no_other() -> None:
+    listeners, errors = Listeners(), []
+    told: list[Any] = []
+
+    async def hear(event: Any) -> None:
+        told.append(event)
+
+    async def broken() -> int:
+        raise RuntimeError("no luck")
+
+    async def fine() -> int:
+        return 3
+
+    def complain(error: BaseException) -> None:
+        errors.append(error)
+        raise RuntimeError("and a callback that fails too")
+
+    listeners.add("error", hear)
+    supervisor = QueueSupervisor(
+        {"broken": broken, "fine": fine}, interval=60, on_error=complain, listeners=listeners
+    )  # fmt: skip
+    assert await supervisor.start() == {"broken": 0, "fine": 3}
+    await eventually("it is told", lambda: _when(bool(told)))
+    assert isinstance(told[0], QueueError)
+    assert (told[0].source, [str(error) for error in errors]) == ("broken", ["no luck"])
+
+
+async def test_it_goes_on_in_the_background_until_it_is_stopped() -> None:
+    rounds = 0
+
+    async def count() -> int:
+        nonlocal rounds
+        rounds += 1
+        return 0
+
+    supervisor = QueueSupervisor({"count": count}, interval=0.001, on_error=None, listeners=Listeners())
+    supervisor.start_in_background()
+    supervisor.start_in_background()
+    assert supervisor.is_running
+    await eventually("there are three rounds", lambda: _when(rounds >= 3))
+    await supervisor.stop_and_drain(5)
+    assert not supervisor.is_running
+
+
+async def test_stopping_cuts_off_a_task_that_takes_its_time() -> None:
+    begun = asyncio.Event()
+
+    async def endless() -> int:
+        begun.set()
+        await asyncio.Event().wait()
+        return 0
+
+    supervisor = QueueSupervisor({"endless": endless}, interval=60, on_error=None, listeners=Listeners())
+    supervisor.start_in_background()
+    await begun.wait()
+    await supervisor.stop_and_drain(0.01)
+    assert not supervisor.is_running
