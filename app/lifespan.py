@@ -16,6 +16,7 @@ from app.auth import is_loopback
 from app.service import Service
 from dataqueue.duties import EventLogKeeper, keep_doing
 from dataqueue.errors import StorageNotReady, StorageUnavailable
+from dataqueue.maintenance import Folder
 from dataqueue.settings import Settings
 from dataqueue.storage.opening import open_storage, storage_url
 from dataqueue.storage.port import Storage
@@ -51,8 +52,9 @@ async def running(settings: Settings, storage: Storage | None) -> AsyncIterator[
 @asynccontextmanager
 async def _serving(settings: Settings, storage: Storage) -> AsyncIterator[Service]:
     service = Service(settings, storage)
-    log_keeping = keep_doing(EventLogKeeper(upkeep=storage.upkeep), asyncio.Event())
-    loops = [asyncio.create_task(loop) for loop in (service.stager.run(), _hear(service), log_keeping)]
+    duties = (EventLogKeeper(upkeep=storage.upkeep), Folder(upkeep=storage.upkeep))
+    upkeep = [keep_doing(duty, asyncio.Event()) for duty in duties]
+    loops = [asyncio.create_task(loop) for loop in (service.stager.run(), _hear(service), *upkeep)]
     try:
         with _on_stop_signal(service):
             yield service

@@ -9,7 +9,20 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from app.api import bulk, changing, enqueue, health, importing, jobs, not_built
+from app.api import (
+    bulk,
+    changing,
+    enqueue,
+    health,
+    importing,
+    job_types,
+    jobs,
+    maintenance,
+    not_built,
+    stats,
+    tags,
+    workers,
+)
 from app.documentation import openapi_document
 from app.edge import Edge
 from app.lifespan import running
@@ -52,7 +65,20 @@ def create_app(settings: Settings | None = None, *, storage: Storage | None = No
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     # In front, not by include_router, which would match every request twice. The first is the busiest.
-    modules = (enqueue, importing, jobs, changing, bulk, not_built, health)
+    modules = (
+        enqueue,
+        importing,
+        jobs,
+        changing,
+        bulk,
+        tags,
+        job_types,
+        stats,
+        workers,
+        maintenance,
+        not_built,
+        health,
+    )
     app.router.routes[:0] = [route for module in modules for route in module.router.routes]
     paths = (getattr(route, "path", "{") for route in app.router.routes)
     app.plain_paths = frozenset(path for path in paths if "{" not in path)

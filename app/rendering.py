@@ -10,8 +10,10 @@ from typing import Any, Final
 import orjson
 
 # `default=str` below: a driver's UUID may be a subclass, which orjson does not take for one.
+from dataqueue.domain.counts import Counts, JobType, Stats, TagCounts
 from dataqueue.domain.events import Event
 from dataqueue.domain.job import Enqueued, Job
+from dataqueue.domain.workers import WorkerSeen
 
 _JOB_FIELDS: Final = tuple(field.name for field in fields(Job) if field.name != "seq")
 _TEXTS: Final = frozenset({"payload", "output", "steps", "error_history"})
@@ -56,9 +58,84 @@ def event_json(event: Event) -> bytes:
     return b"%s,%s}" % (common[:-1], own.encode()) if own else common
 
 
+def tag_json(tag: TagCounts) -> bytes:
+    """The tag with its counts."""
+    return orjson.dumps({"tag": tag.tag, "counts": _counts(tag.counts), "total": sum(tag.counts.values())})
+
+
+def job_type_json(job_type: JobType) -> bytes:
+    """The type, its settings beside its name; null for those of features that are not built."""
+    settings = job_type.settings
+    return orjson.dumps(
+        {
+            "job_type": job_type.job_type,
+            "paused": settings.paused,
+            "concurrency": None,
+            "group_concurrency": None,
+            "rate_limit": None,
+            "max_attempts": settings.max_attempts,
+            "timeout_ms": settings.timeout_ms,
+            "retry_delay": settings.retry_delay,
+            "retry_backoff": settings.retry_backoff,
+            "retry_delay_max": settings.retry_delay_max,
+            "counts": _counts(job_type.counts),
+        }
+    )
+
+
+def stats_json(stats: Stats) -> bytes:
+    """The namespace at a glance."""
+    latency = {"p50": stats.latency.p50, "p95": stats.latency.p95, "p99": stats.latency.p99}
+    return orjson.dumps(
+        {
+            "by_status": _counts(stats.by_status),
+            "by_type": {name: _counts(counts) for name, counts in stats.by_type.items()},
+            "oldest_ready_age": stats.oldest_ready_age,
+            "last_hour": {
+                "added": stats.added, "completed": stats.completed, "failed": stats.failed, "latency_ms": latency
+            },
+        }
+    )  # fmt: skip
+
+
+def worker_json(worker: WorkerSeen) -> bytes:
+    """The worker as read."""
+    return orjson.dumps(
+        {
+            "id": worker.id,
+            "kind": worker.kind,
+            "job_types": worker.job_types,
+            "jobs_held": worker.jobs_held,
+            "last_beat_at": instant(worker.last_beat_at),
+            "state": worker.state,
+        }
+    )
+
+
+def workers_json(workers: Iterable[WorkerSeen]) -> bytes:
+    """All of them."""
+    return orjson.dumps({"data": [orjson.Fragment(worker_json(worker)) for worker in workers]})
+
+
+def maintenance_json(*, reclaimed_jobs: int, cleaned_up_jobs: int, cleaned_up_events: int) -> bytes:
+    """What was done; tokens are not built."""
+    return orjson.dumps(
+        {
+            "reclaimed_jobs": reclaimed_jobs,
+            "expired_tokens": 0,
+            "cleaned_up_jobs": cleaned_up_jobs,
+            "cleaned_up_events": cleaned_up_events,
+        }
+    )
+
+
 def instant(moment: datetime) -> str:
     """An instant in UTC with all six digits, whatever they are."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+
+
+def _counts(counts: Counts) -> dict[str, int]:
+    return {status.value: count for status, count in counts.items()}
 
 
 def _job(job: Job) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from app.schemas.enqueue import RequestBody
 from app.validation import problem_from
 from dataqueue.domain.keys import Caller
 from dataqueue.errors import InsufficientScope
-from dataqueue.storage.port import EventLog, JobStore
+from dataqueue.storage.port import EventLog, JobStore, JobTypeStore, Tally, WorkerRegistry
 
 if TYPE_CHECKING:
     from app.service import Service
@@ -64,6 +64,18 @@ class Call(Request):
     @property
     def events(self) -> EventLog:
         return self.service.storage.events(self.namespace)
+
+    @property
+    def job_types(self) -> JobTypeStore:
+        return self.service.storage.job_types(self.namespace)
+
+    @property
+    def tally(self) -> Tally:
+        return self.service.storage.tally(self.namespace)
+
+    @property
+    def workers(self) -> WorkerRegistry:
+        return self.service.storage.workers(self.namespace)
 
     async def hang_up(self) -> None:
         """Return when the caller has hung up; for after the body was read."""

@@ -19,7 +19,7 @@ from dataqueue.staging import Stager
 from dataqueue.storage.port import Hint, Storage
 
 _LOOK_FOR_DUE: Final = 5.0
-Kind = Literal["ready", "cancel", "ended"]
+Kind = Literal["ready", "cancel", "ended", "drain"]
 
 
 class Service:
@@ -43,9 +43,9 @@ class Service:
             enqueuer = self._enqueuers[namespace] = Enqueuer(self.storage.jobs(namespace), announce=announce)
         return enqueuer
 
-    def announce(self, kind: Kind, namespace: str, job_type: str) -> None:
-        """Tell whoever waits, here and elsewhere, that something happened to a job of that type."""
-        self._announcer(kind, namespace)({job_type})
+    def announce(self, kind: Kind, namespace: str, name: str) -> None:
+        """Tell whoever waits, here and elsewhere, that something happened to a job of that type, or to that worker."""
+        self._announcer(kind, namespace)({name})
         if kind == "ended":
             self.watcher.nudge()
 

@@ -13,7 +13,9 @@ _PAUSE: Final = 0.05
 class Announcer:
     """Publishes one kind of hint for one namespace: the first at once, those of the next 50 ms in one."""
 
-    def __init__(self, notifier: Notifier, *, kind: Literal["ready", "cancel", "ended"], namespace: str) -> None:
+    def __init__(
+        self, notifier: Notifier, *, kind: Literal["ready", "cancel", "ended", "drain"], namespace: str
+    ) -> None:
         self._notifier, self._kind, self._namespace = notifier, kind, namespace
         self._names: set[str] = set()
         self._task: asyncio.Task[None] | None = None

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
-from pydantic import Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from dataqueue.domain.durations import parse_duration
+from dataqueue.domain.retention import Retention
+
+_MONTH: Final = timedelta(days=30)
+
+
+def _kept(value: object) -> timedelta:
+    return value if isinstance(value, timedelta) else parse_duration(value)
+
+
+Kept = Annotated[timedelta, BeforeValidator(_kept)]
 
 
 class ClientSettings(BaseSettings):
@@ -38,6 +50,15 @@ class Settings(ClientSettings):
     max_batch_bytes: int = Field(16 << 20, ge=1024, description="Largest body of a batch.")
     max_payload_bytes: int = Field(256 << 10, ge=64, description="Largest payload of a job.")
     pool_size: int = Field(10, ge=2, description="Connections of one API process to the storage.")
+    keep_completed: Kept = Field(_MONTH, description="How long completed jobs are kept.")
+    keep_failed: Kept = Field(_MONTH, description="How long failed jobs are kept.")
+    keep_cancelled: Kept = Field(_MONTH, description="How long cancelled jobs are kept.")
+    keep_events: Kept = Field(_MONTH, description="How long events are kept, by whole days.")
+    max_crashes: int = Field(3, ge=0, le=100, description="Lost leases after which a job fails as `crashed`.")
+
+    @property
+    def retention(self) -> Retention:
+        return Retention(completed=self.keep_completed, failed=self.keep_failed, cancelled=self.keep_cancelled)
 
     @property
     def home_folder(self) -> Path:
@@ -58,7 +79,6 @@ class WorkerSettings(Settings):
     )
     poll_seconds: float = Field(2, gt=0, le=60, description="Slowest look for work when no hint arrives.")
     drain_seconds: float = Field(25, ge=0, description="How long running jobs may finish after SIGTERM.")
-    max_crashes: int = Field(3, ge=0, le=100, description="Lost leases after which a job fails as `crashed`.")
 
     @property
     def lease(self) -> timedelta:

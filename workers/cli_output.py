@@ -36,7 +36,7 @@ class Column(NamedTuple):
 
 
 class Output:
-    """Says what came of a command, on stdout; `note` is for people, on stderr."""
+    """Says what came of a command, on stdout; `note` is for people, on stderr. Only a list is not said at once."""
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
@@ -56,12 +56,12 @@ class Output:
                 self.note(none)
         else:
             for item in items:
-                self.line(*(column.of(item) for column in columns))
+                print(_line(column.of(item) for column in columns))
 
     def document(self, document: Mapping[str, Any], *, shown: Mapping[str, object] | None = None) -> None:
         """One thing: all of it as JSON, or `shown`, else all of it, a line for each field."""
         if self.as_json:
-            print(json_of(document))
+            print(json_of(document), flush=True)
             return
         fields = document if shown is None else shown
         if self.for_people:
@@ -72,7 +72,7 @@ class Output:
 
     def line(self, *values: object) -> None:
         """Some values: a tab-separated line."""
-        print("\t".join(map(plain, values)))
+        print(_line(values), flush=True)
 
     def note(self, sentence: str) -> None:
         print(plain(sentence), file=sys.stderr)
@@ -103,6 +103,10 @@ def plain(value: object) -> str:
 def moment(instant: str | None) -> str:
     """An instant for people: to the second."""
     return "" if instant is None else f"{instant[:10]} {instant[11:19]}Z"
+
+
+def _line(values: Iterable[object]) -> str:
+    return "\t".join(map(plain, values))
 
 
 def _escaped(found: re.Match[str]) -> str:

@@ -13,11 +13,6 @@ from app.routing import JsonRoute
 
 _PATHS: Final[dict[str, str]] = {
     "/v1/jobs/{job_id}/why": "GET",
-    "/v1/stats": "GET",
-    "/v1/tags": "GET",
-    "/v1/tags/{rest:path}": "GET",
-    "/v1/job-types": "GET",
-    "/v1/job-types/{rest:path}": "GET PUT POST",
     "/v1/tokens": "GET POST",
     "/v1/tokens/{rest:path}": "GET POST",
     "/v1/crons": "GET POST",
@@ -29,9 +24,6 @@ _PATHS: Final[dict[str, str]] = {
     "/v1/work/report": "POST",
     "/v1/webhooks": "GET POST",
     "/v1/webhooks/{rest:path}": "GET PATCH DELETE POST",
-    "/v1/workers": "GET",
-    "/v1/workers/{rest:path}": "POST",
-    "/v1/maintenance/run": "POST",
     "/v1/keys": "GET POST",
     "/v1/keys/{rest:path}": "DELETE",
     "/v1/namespaces": "GET POST",

@@ -70,7 +70,9 @@ class EnqueueRequest(RequestBody):
     priority: Annotated[int, Field(ge=-32768, le=32767), WHOLE] = Field(0, description="Higher goes first.")
     run_at: Instant = Field(None, description="Not before this instant; one in the past means now.")
     delay: Annotated[Delay, WithJsonSchema(duration_schema("Not before this long from now."))] = None
-    max_attempts: Annotated[int, Field(ge=1, le=1000), WHOLE] = Field(3, description="How often it may be tried.")
+    max_attempts: Annotated[int, Field(ge=1, le=1000), WHOLE] | None = Field(
+        None, description="How often it may be tried; if not given, what its type says, else 3."
+    )
     timeout_ms: Annotated[int, Field(ge=1, le=_CENTURY_MS), WHOLE] | None = Field(
         None, description="How long one attempt may take."
     )

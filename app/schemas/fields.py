@@ -113,7 +113,7 @@ def duration_schema(description: str, *, zero: bool = False) -> dict[str, Any]:
             {
                 "type": "object",
                 "properties": {
-                    unit: {"type": "number", "minimum": 0, "maximum": most // seconds}
+                    unit: {"type": "number", "minimum": 0, "maximum": most / seconds}
                     for unit, seconds in UNITS.items()
                 },
                 "additionalProperties": False,

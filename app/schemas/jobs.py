@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
@@ -12,14 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchem
 from app.query import Query
 from app.schemas import examples
 from app.schemas.examples import shown
-from app.schemas.fields import Name, refuse
+from app.schemas.fields import refuse
 from dataqueue.domain.durations import TEXT_PATTERN, parse_duration
 from dataqueue.domain.job import FailureReason, JobStatus
 
 LONGEST_WAIT: Final = 60
 _DIGITS: Final = re.compile(r"\d{1,9}", re.ASCII)
 # As JSON writes one: clients that print a float do not choose how many digits it gets.
-_NUMBER: Final = re.compile(r"\d{1,9}(\.\d{1,30})?(e-?\d{1,3})?", re.ASCII | re.IGNORECASE)
+_NUMBER: Final = re.compile(r"\d{1,9}(\.\d{1,30})?(e-\d{1,3})?", re.ASCII | re.IGNORECASE)
 
 
 def _limit(value: object) -> int:

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 from benchmarks.figures import Figure
 from benchmarks.ground import Ground
 from benchmarks.processes import Process, resident_bytes, say
+from benchmarks.quiet import quiet_rounds
 from benchmarks.sections.http import loaded
 
 _GOAL: Final = 40_000
@@ -40,14 +41,19 @@ async def measure(ground: Ground, *, quick: bool) -> list[Figure]:
     ways = {"read at once": ("plain", "early"), "read late": ("plain", "late"), "keyed": ("keyed", "early")}
     figures = []
     for way, options in ways.items():
-        url = await ground.database()
-        api, port = await ground.api(url)
-        await _import(ground, api, port, 1000, *options)
-        found = await _import(ground, api, port, lines, *options)
+
+        async def play(way: str = way, options: tuple[str, str] = options) -> Imported:
+            url = await ground.database()
+            api, port = await ground.api(url)
+            await _import(ground, api, port, 1000, *options)
+            found = await _import(ground, api, port, lines, *options)
+            say(f"import, {way}: {found.per_second:,.0f}/s, {found.before:.0f} to {found.most:.0f} MiB")
+            api.stop()
+            await ground.drop(url)
+            return found
+
+        [found] = await quiet_rounds(ground, play, wanted=1)
         figures += _figures(way, lines, found)
-        say(f"import, {way}: {found.per_second:,.0f}/s, {found.before:.0f} to {found.most:.0f} MiB")
-        api.stop()
-        await ground.drop(url)
     return [*figures, *await _beside(ground, lines)]
 
 

@@ -125,17 +125,22 @@ def job_of(fields: Mapping[str, object]) -> dict[str, Any]:
 
 
 def filter_json(where: Filter) -> dict[str, object]:
-    """A filter as the body of a bulk operation has it."""
-    return {name: _bounds(value) if name in _INSTANTS else _listed(value) for name, value in given(where).items()}
+    """A filter as the body of a bulk change has it. None goes along, to be refused: left out it would widen it."""
+    return {
+        name: _bounds(value) if name in _INSTANTS and value is not None else _listed(value)
+        for name, value in where.items()
+    }
 
 
 def filter_query(where: Filter) -> Query:
-    """A filter as the parameters of a list."""
+    """A filter as the parameters of a list; None is as if it were not there. ValueError for what is empty."""
     return tuple(_parameters(given(where)))
 
 
 def _parameters(where: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     for name, value in where.items():
+        if not value and not isinstance(value, str | int):
+            raise ValueError(f"{name}: what is empty does not narrow what is found: leave it out")
         if name not in _INSTANTS:
             several = _listed(value)
             yield from ((name, str(one)) for one in (several if isinstance(several, list) else [several]))

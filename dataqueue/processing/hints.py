@@ -14,7 +14,8 @@ log = structlog.get_logger(__name__)
 
 
 class HintListener:
-    """Passes on that jobs we serve may be ready, that a running one is to be cancelled, or some are to be admitted."""
+    """Passes on four things: jobs we serve may be ready, a running one is to be cancelled, some are to be admitted, and
+    this worker has new orders."""
 
     def __init__(
         self,
@@ -25,9 +26,12 @@ class HintListener:
         ready: Callable[[], None],
         cancel: Callable[[], None],
         admit: Callable[[], None] = lambda: None,
+        worker_id: str = "",
+        orders: Callable[[], None] = lambda: None,
     ) -> None:
         self._notifier, self._namespace, self._job_types = notifier, namespace, frozenset(job_types)
         self._ready, self._cancel, self._admit = ready, cancel, admit
+        self._worker_id, self._orders = worker_id, orders
 
     async def run(self) -> None:
         backoff = Backoff()
@@ -49,5 +53,7 @@ class HintListener:
             self._cancel()
         elif hint.kind == "admit":
             self._admit()
+        elif hint.kind == "drain" and (not hint.names or self._worker_id in hint.names):
+            self._orders()
         elif hint.kind == "ready" and (not hint.names or not self._job_types.isdisjoint(hint.names)):
             self._ready()

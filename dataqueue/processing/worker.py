@@ -12,8 +12,8 @@ import structlog
 
 from dataqueue.announcing import Announcer
 from dataqueue.domain.job import ClaimedJob
-from dataqueue.handlers import HandlerRegistry
 from dataqueue.errors import StorageUnavailable
+from dataqueue.handlers import HandlerRegistry
 from dataqueue.outcome import Outcome
 from dataqueue.processing.aside import Aside
 from dataqueue.processing.claimer import Claimer
@@ -21,6 +21,7 @@ from dataqueue.processing.executor import Executor
 from dataqueue.processing.heartbeat import Heartbeat, Watch
 from dataqueue.processing.hints import HintListener
 from dataqueue.processing.leases import Held, LeaseTable, Stop
+from dataqueue.processing.presence import Presence
 from dataqueue.processing.reporter import Observer, Reporter
 from dataqueue.settings import WorkerSettings
 from dataqueue.storage.port import Storage
@@ -64,6 +65,9 @@ class Worker:
         self._hurried, self._fault = asyncio.Event(), asyncio.Event()
         self._backlog = max(_LEAST_BACKLOG, 2 * settings.concurrency)
         jobs = storage.jobs(settings.namespace)
+        self._workers = storage.workers(settings.namespace)
+        self._is_seen = self._is_draining = False
+        self._winding_up = asyncio.Event()
         self._announce_ended = Announcer(storage.notifier, kind="ended", namespace=settings.namespace)
         self._announce_ready = Announcer(storage.notifier, kind="ready", namespace=settings.namespace)
         self._table = LeaseTable(lease=settings.lease_seconds)
@@ -103,7 +107,8 @@ class Worker:
         """
         if hurry is not None:
             self._hurried = hurry
-        await self._work(self.claimer.run(), stop)
+        self._is_seen = True
+        await self._work(self._claim_on(), stop)
 
     async def run_batch(self, size: int) -> int:
         """Claim once, run what was claimed, and answer how many when every outcome is written.
@@ -121,6 +126,12 @@ class Worker:
         if not found or found[0] is None:
             raise StorageUnavailable("the storage could not be asked for jobs")
         return found[0]
+
+    async def _claim_on(self) -> None:
+        """Claim until stopped; a worker that is drained stays until it is to end."""
+        await self.claimer.run()
+        if self._is_draining:
+            await self._winding_up.wait()
 
     async def _work(self, claims: Coroutine[Any, Any, None], stop: asyncio.Event) -> None:
         self._loop = asyncio.get_running_loop()
@@ -153,6 +164,7 @@ class Worker:
     async def _wind_up(self, claiming: asyncio.Task[None]) -> None:
         """Heartbeats go on until the last outcome is written."""
         log.info("worker.stopping", worker_id=self._worker_id, running=self.executor.unsettled)
+        self._winding_up.set()
         self.claimer.stop()
         await _first_of(
             self._drained(claiming),
@@ -170,6 +182,8 @@ class Worker:
         claiming.cancel()
         await _first_of(claiming, within=_LAST_WORDS)
         await self._aside.stop()
+        if self._is_seen:
+            await self._leave(within=_LAST_WORDS_IN_HURRY if hurried else _LAST_WORDS)
         self.executor.close()
         await self._shut_down()
         log.info("worker.stopped", worker_id=self._worker_id, given_back=given_back, left_behind=self.left_behind)
@@ -183,6 +197,13 @@ class Worker:
         await self.reporter.settle()
         await self._announce_ended.settle()
         await self._announce_ready.settle()
+
+    async def _leave(self, *, within: float) -> None:
+        try:
+            async with asyncio.timeout(within):
+                await self._workers.leave(self._worker_id)
+        except Exception as error:  # noqa: BLE001 - it is forgotten in any case, a little later
+            log.debug("worker.not_signed_off", error=str(error))
 
     async def _shut_down(self) -> None:
         try:
@@ -223,6 +244,12 @@ class Worker:
             told=told,
             cancelled=partial(self._tell_loop, self._ended),
         )
+        presence = Presence(
+            workers=storage.workers(self._settings.namespace),
+            worker_id=self._worker_id,
+            job_types=self.job_types,
+            drain=partial(self._tell_loop, self._drain),
+        )
         hints = HintListener(
             notifier=storage.notifier,
             namespace=self._settings.namespace,
@@ -230,8 +257,16 @@ class Worker:
             ready=partial(self._tell_loop, self.claimer.hint),
             cancel=heartbeat.beat_soon,
             admit=partial(self._tell_loop, self._expect, 0.0),
+            worker_id=self._worker_id,
+            orders=presence.beat_soon,
         )
-        return [heartbeat.run(), Watch(table=self._table, told=told).run(), hints.run()]
+        loops = [heartbeat.run(), Watch(table=self._table, told=told).run(), hints.run()]
+        return [*loops, presence.run()] if self._is_seen else loops
+
+    def _drain(self) -> None:
+        log.info("worker.draining", worker_id=self._worker_id, running=self.executor.unsettled)
+        self._is_draining = True
+        self.claimer.stop()
 
     def _tell_loop(self, what: Callable[..., None], *args: Any) -> None:
         # A loop that is closed has no handlers left to tell.

@@ -77,6 +77,7 @@ async def a_worker(
     open_storage: Callable[[], Any],
     job_types: Collection[str] | None = None,
     isolate: Callable[[ClaimedJob], Awaitable[Outcome]] | None = None,
+    worker_id: str = "ann",
     **settings: Any,
 ) -> AsyncIterator[Stoppable]:
     """Runs until the block ends; what it still holds is then given back at once."""
@@ -84,7 +85,7 @@ async def a_worker(
         WorkerSettings(**{"concurrency": 10, "poll_seconds": 0.2, **settings}),
         storage,
         registry,
-        worker_id="ann",
+        worker_id=worker_id,
         open_storage=open_storage,
         job_types=job_types,
         isolate=isolate,

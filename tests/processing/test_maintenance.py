@@ -11,15 +11,25 @@ from structlog.testing import capture_logs
 
 from dataqueue.clock import ManualClock
 from dataqueue.domain.job import JobStatus, NewJob
+from dataqueue.domain.retention import Retention
 from dataqueue.duties import EventLogKeeper, keep_doing
 from dataqueue.errors import StorageUnavailable
 from dataqueue.ids import new_id
 from dataqueue.maintenance import (
+    FOLD_OFTEN,
+    FOLD_SELDOM,
     LOOK_FOR_DUE,
+    LOOK_FOR_ENDED,
     LOOK_FOR_EXPIRED,
+    LOOK_FOR_OLD,
+    EventPruner,
+    Folder,
     Maintenance,
+    Pruner,
     Reclaimer,
+    WorkerForgetter,
 )
+from dataqueue.processing.presence import BEAT
 from dataqueue.settings import WorkerSettings
 from dataqueue.staging import Stager
 from dataqueue.storage.port import Staged, Storage
@@ -122,12 +132,78 @@ async def test_the_reclaimer_rests_twenty_times_as_long_as_a_slow_look_took(stor
     assert 20 * 0.8 <= await reclaimer.tick() <= 20 * 1.2
 
 
+async def test_counts_are_folded_often_while_there_is_something_and_ever_more_seldom_when_not(storage: Storage) -> None:
+    folder = Folder(upkeep=storage.upkeep, monotonic=lambda: 0.0)
+    await given_jobs(storage)
+    assert FOLD_OFTEN * 0.8 <= await folder.tick() <= FOLD_OFTEN * 1.2
+    idle = [await folder.tick() for _ in range(5)]
+    assert FOLD_OFTEN * 1.2 < idle[0] < idle[1] < idle[2]
+    assert all(FOLD_SELDOM * 0.8 <= pause <= FOLD_SELDOM * 1.2 for pause in idle[3:])
+    await given_jobs(storage)
+    assert await folder.tick() <= FOLD_OFTEN * 1.2
+
+
+async def test_folding_goes_on_at_once_while_its_batches_are_full(storage: Storage) -> None:
+    folder = Folder(upkeep=storage.upkeep, batch=1, monotonic=lambda: 0.0)
+    await given_jobs(storage)
+    await given_jobs(storage)
+    assert [await folder.tick(), await folder.tick()] == [0, 0]
+    assert await folder.tick() > 0
+    assert (await storage.tally("default").stats()).by_type["mail"][JobStatus.PENDING] == 2
+
+
+async def test_upkeep_that_has_more_to_do_rests_between_two_batches(storage: Storage, clock: ManualClock) -> None:
+    seconds = itertools.count()
+    retention = Retention(cancelled=SECOND)
+    pruner = Pruner(upkeep=storage.upkeep, retention=retention, batch=2, monotonic=lambda: float(next(seconds)))
+    folder = Folder(upkeep=storage.upkeep, batch=1, monotonic=lambda: float(next(seconds)))
+    jobs = await given_jobs(storage, count=3)
+    await storage.jobs("default").cancel([job.id for job in jobs])
+    clock.advance(2 * SECOND)
+    assert await folder.tick() == 3
+    assert await pruner.tick() == 3
+    assert await pruner.tick() >= LOOK_FOR_ENDED * 0.8
+    assert (await storage.tally("default").stats()).by_type == {}
+
+
+async def test_jobs_are_kept_for_as_long_as_the_settings_say(
+    storage: Storage, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATAQUEUE_KEEP_CANCELLED", "1d")
+    pruner = Pruner(upkeep=storage.upkeep, retention=WorkerSettings().retention)
+    jobs = await given_jobs(storage)
+    await storage.jobs("default").cancel([job.id for job in jobs])
+    clock.advance(timedelta(days=1))
+    await pruner.tick()
+    assert (await storage.jobs("default").get(jobs[0].id)).status is JobStatus.CANCELLED
+    clock.advance(SECOND)
+    await pruner.tick()
+    assert (await storage.tally("default").stats()).by_type == {}
+
+
+async def test_old_events_and_workers_long_gone_are_looked_for_every_hour_or_so(
+    storage: Storage, clock: ManualClock
+) -> None:
+    await given_jobs(storage)
+    await storage.workers("default").beat("ann", kind="python", job_types=[])
+    for duty in (EventPruner(upkeep=storage.upkeep, keep=timedelta(days=2)), WorkerForgetter(upkeep=storage.upkeep)):
+        assert LOOK_FOR_OLD * 0.8 <= await duty.tick() <= LOOK_FOR_OLD * 1.2
+    assert await storage.upkeep.forget_workers(silent_for=timedelta(0)) == 0
+    clock.advance(timedelta(days=3))
+    await EventPruner(upkeep=storage.upkeep, keep=timedelta(days=2)).tick()
+    await WorkerForgetter(upkeep=storage.upkeep).tick()
+    assert await storage.upkeep.prune_events(keep=timedelta(days=2)) == 0
+    assert await storage.upkeep.forget_workers(silent_for=timedelta(0)) == 0
+
+
 async def test_room_for_events_is_made(storage: Storage) -> None:
     assert await EventLogKeeper(upkeep=storage.upkeep).tick() > 1800
 
 
 def test_an_idle_worker_sends_at_most_two_statements_a_second() -> None:
-    assert 1 / LOOK_FOR_DUE + 1 / LOOK_FOR_EXPIRED + 1 / WorkerSettings().poll_seconds <= 2
+    pauses = (LOOK_FOR_DUE, LOOK_FOR_EXPIRED, WorkerSettings().poll_seconds, BEAT, FOLD_SELDOM, LOOK_FOR_ENDED)
+    listening, seldom = 0.07, 3 / LOOK_FOR_OLD
+    assert sum(1 / pause for pause in pauses) + listening + seldom <= 2
 
 
 class Duty:
@@ -206,4 +282,16 @@ class Counted:
         raise NotImplementedError
 
     async def prepare_event_log(self) -> None:
+        raise NotImplementedError
+
+    async def prune(self, retention: Retention, *, limit: int, namespace: str | None = None) -> int:
+        raise NotImplementedError
+
+    async def prune_events(self, *, keep: timedelta) -> int:
+        raise NotImplementedError
+
+    async def fold_counts(self, *, limit: int) -> int:
+        raise NotImplementedError
+
+    async def forget_workers(self, *, silent_for: timedelta) -> int:
         raise NotImplementedError

@@ -292,8 +292,8 @@ async def test_a_worker_never_gets_less_than_the_edits_that_were_accepted(live_s
     accepted: set[UUID] = set()
     begun = asyncio.Event()
 
-    async def edit_from_the_end(made: list[NewJob]) -> None:
-        for job in reversed(made):
+    async def edit_from_the_end(share: list[NewJob]) -> None:
+        for job in reversed(share):
             try:
                 await jobs.edit([job.id], JobEdit(payload=Json("1")))
             except IllegalTransition:
@@ -301,15 +301,15 @@ async def test_a_worker_never_gets_less_than_the_edits_that_were_accepted(live_s
             accepted.add(job.id)
             begun.set()
 
-    for _ in range(5):
+    for _ in range(8):
         job_type = a_type()
         made = [new_job(job_type=job_type) for _ in range(1000)]
         await jobs.enqueue([made])
         begun.clear()
-        editing = asyncio.create_task(edit_from_the_end(made))
+        editing = [asyncio.create_task(edit_from_the_end(made[n::6])) for n in range(6)]
         await begun.wait()
         held = await claim(jobs, job_type, limit=1000)
-        await editing
+        await asyncio.gather(*editing)
         held += await claim(jobs, job_type, limit=1000)
         assert len(held) == len(made)
         assert {job.payload for job in held if job.id in accepted} == {"1"}

@@ -51,6 +51,9 @@ async def test_until_it_is_admitted_a_job_has_its_type_to_the_eye_and_is_nobodys
     page = await jobs.page(JobFilter(), before=None, limit=10)
     assert [(job.id, job.job_type) for job in page.jobs] == [(later, "new"), (now, "new")]
     assert await claim(jobs, "new", "") == []
+    stats = await live_storage.tally(NAMESPACE).stats()
+    assert (stats.by_status[JobStatus.PENDING], stats.by_type) == (2, {})
+    assert await live_storage.job_types(NAMESPACE).page(after=None, limit=10) == []
 
 
 async def test_once_admitted_it_is_as_if_it_had_never_been_otherwise(live_storage: Storage, psql: Any) -> None:

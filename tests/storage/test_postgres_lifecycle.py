@@ -73,5 +73,5 @@ async def test_a_job_type_and_its_dead_letter_type_are_made_once(storage: Storag
     for _ in range(2):
         await given_job(storage, job_type="a", dead_letter_job_type="b", delay=timedelta(days=1))
     async with connected(database_url) as connection:
-        names = await connection.fetch("select name from dataqueue.job_type order by id")
+        names = await connection.fetch("select name from dataqueue.job_type where id > 0 order by id")
     assert [row["name"] for row in names] == ["a", "b"]

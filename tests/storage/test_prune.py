@@ -18,7 +18,6 @@ from dataqueue.storage.port import Storage
 from tests.storage.counted import assert_what_was_counted_is_there, counts
 from tests.storage.given import (
     FOR_GOOD,
-    HOUR,
     NAMESPACE,
     REACHABLE,
     SECOND,
@@ -50,14 +49,13 @@ async def there(storage: Storage, *jobs: Job | NewJob, namespace: str = NAMESPAC
 
 async def test_each_status_is_kept_for_as_long_as_is_said_of_it(storage: Storage, clock: ManualClock) -> None:
     jobs = [await given_job(storage, status=status) for status in ENDED]
-    for days, left in ((1, [True, True, True]), (2, [False, True, True]), (3, [False, False, True])):
-        clock.advance(DAY if days > 1 else DAY)
-        assert await storage.upkeep.prune(KEPT, limit=10) == (0 if days == 1 else 1)
-        assert await there(storage, *jobs) == left
-        clock.advance(SECOND if days == 1 else timedelta(0))
-    clock.advance(DAY)
-    assert await storage.upkeep.prune(KEPT, limit=10) == 1
-    assert await storage.upkeep.prune(KEPT, limit=10) == 0
+    for gone in range(3):
+        clock.advance(DAY)
+        assert await storage.upkeep.prune(KEPT, limit=10) == 0
+        clock.advance(SECOND)
+        assert await storage.upkeep.prune(KEPT, limit=10) == 1
+        clock.advance(-SECOND)
+        assert await there(storage, *jobs) == [False] * (gone + 1) + [True] * (2 - gone)
     assert (await storage.tally(NAMESPACE).stats()).by_status == counts()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -133,7 +134,7 @@ async def test_latency_is_from_when_a_job_might_start_to_its_completion_and_litt
         [job] = await claim(jobs, job_type)
         await jobs.complete([job.lease], outputs=[None])
     latency = (await stats_of(storage)).latency
-    expected = pytest.approx(max(milliseconds, 1), rel=0.045)
+    expected: Any = pytest.approx(max(milliseconds, 1), rel=0.045)
     # What was asked to have run before it was enqueued counts from then.
     assert latency == Latency(p50=expected, p95=expected, p99=expected)
 

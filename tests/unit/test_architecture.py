@@ -15,7 +15,7 @@ FOLDERS: Final = (*PACKAGES, "alembic", "benchmarks", "examples", "docs", "tests
 # They carry no meaning: whatever is in them belongs where it is used.
 EMPTY_NAMES: Final = {"utils", "util", "helpers", "helper", "common", "misc", "types", "manager", "managers", "base"}
 # Helpers of the tests that look past the port.
-ABOUT_POSTGRES: Final = {"raw.py", "plans.py", "severing.py", "test_migrations.py"}
+ABOUT_POSTGRES: Final = {"callers.py", "raw.py", "plans.py", "severing.py", "test_migrations.py"}
 # The commands: they hand the environment on to the processes they start.
 EDGE: Final = {"workers/cli_settings.py", "workers/dev.py", "workers/running.py", "workers/serving.py"}
 

@@ -22,12 +22,23 @@ from dataqueue.storage.port import Hint
         (Hint("admit", "default"), "admit"),
         (Hint("admit", "elsewhere"), ""),
         (Hint("ended", "default", ("mail",)), ""),
+        (Hint("drain", "default", ("ann", "bob")), "orders"),
+        (Hint("drain", "default"), "orders"),
+        (Hint("drain", "default", ("bob",)), ""),
+        (Hint("drain", "elsewhere", ("ann",)), ""),
     ],
 )
 def test_only_hints_that_concern_the_worker_are_passed_on(hint: Hint, heard: str) -> None:
     told = Mock()
     listener = HintListener(
-        notifier=Mock(), namespace="default", job_types=["mail"], ready=told.ready, cancel=told.cancel, admit=told.admit
+        notifier=Mock(),
+        namespace="default",
+        job_types=["mail"],
+        ready=told.ready,
+        cancel=told.cancel,
+        admit=told.admit,
+        worker_id="ann",
+        orders=told.orders,
     )
     listener.hear(hint)
     assert [call[0] for call in told.mock_calls] == ([heard] if heard else [])

@@ -31,7 +31,7 @@ _START: Final = _Place(0, 0, datetime(1, 1, 2, tzinfo=UTC), 0)
 
 class Pruning:
     """Remembers where its walks have got to. A walk goes on there the next time, and begins again when it has come to
-    the end: so jobs that were created long ago and ended lately, of which there may be millions, hold up nobody, and
+    the end. So jobs that were created long ago and ended lately, of which there may be millions, hold up nobody, and
     index entries of what is gone, which somebody's snapshot keeps, are passed once a walk and not with every batch."""
 
     def __init__(self, database: Database) -> None:
@@ -58,7 +58,7 @@ class Pruning:
         self, place: _Place, limit: int, namespace_id: int | None, given: dict[str, object]
     ) -> tuple[list[UUID], _Place]:
         ids: list[UUID] = []
-        budget, looked_at = limit, 0
+        budget, looked_at, is_half_way = limit, 0, place != _START
         while True:
             [row] = await self._database.run(
                 "upkeep/find_ended", **given, namespace_id=namespace_id, limit=limit - len(ids), budget=budget,
@@ -66,9 +66,10 @@ class Pruning:
                 from_seq=place.seq,
             )  # fmt: skip
             ids += row.ids
-            if row.is_end:
+            if row.is_end and not is_half_way:
                 return ids, _START
-            place = _Place(row.namespace_id, row.place, row.created_at, row.seq)
+            place = _START if row.is_end else _Place(row.namespace_id, row.place, row.created_at, row.seq)
+            is_half_way = is_half_way and not row.is_end
             looked_at += budget
             if len(ids) >= limit or looked_at >= _MOST_LOOKED_AT:
                 return ids, place

@@ -46,7 +46,8 @@ class PostgresTally:
         many = {what: sum(n for kind, _, n in lately if kind == what) for what in ("added", "completed", "failed")}
         return Stats(
             by_status={status: sum(counts[status] for counts in by_type.values()) for status in JobStatus},
-            by_type=by_type,
+            # Those without a name are jobs that are not admitted yet.
+            by_type={name: counts for name, counts in by_type.items() if name},
             oldest_ready_age=row.oldest_ready_age,
             latency=latency_of({bucket: n for kind, bucket, n in lately if kind == "completed"}),
             **many,
