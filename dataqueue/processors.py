@@ -15,6 +15,7 @@ from dataqueue.listeners import Listeners
 from dataqueue.processing.leases import Held
 from dataqueue.processing.worker import Worker
 from dataqueue.queue_events import JobCancelled, JobCompleted, JobEvent, JobFailed, JobProcessing
+from dataqueue.staging import Stager
 
 log = structlog.get_logger(__name__)
 
@@ -31,9 +32,15 @@ class Processor:
     """
 
     def __init__(
-        self, *, make_worker: Callable[[], Worker], batch_size: int, on_error: OnError | None, listeners: Listeners
+        self,
+        *,
+        make_worker: Callable[[], Worker],
+        stager: Stager,
+        batch_size: int,
+        on_error: OnError | None,
+        listeners: Listeners,
     ) -> None:
-        self._make_worker, self._batch_size = make_worker, batch_size
+        self._make_worker, self._stager, self._batch_size = make_worker, stager, batch_size
         self._on_error, self._listeners = on_error, listeners
         self._stop, self._hurry = asyncio.Event(), asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -44,11 +51,12 @@ class Processor:
         return self._task is not None and not self._task.done()
 
     async def start(self) -> int:
-        """Take one batch of ready jobs, run them, and answer how many when every outcome is written.
+        """Make due jobs ready, take one batch, run it, and answer how many jobs when every outcome is written.
 
         What goes wrong around the handlers is raised, and told as `queue:error`; a handler that fails fails its job.
         """
         try:
+            await self._stager.tick()
             return await self._make_worker().run_batch(min(self._batch_size, _LARGEST_BATCH))
         except Exception as error:
             self._tell(error)
@@ -75,6 +83,13 @@ class Processor:
         await self.stop()
 
     async def _run(self) -> None:
+        staging = asyncio.create_task(self._stager.run())
+        try:
+            await self._keep_working()
+        finally:
+            staging.cancel()
+
+    async def _keep_working(self) -> None:
         pause = 0.1
         while not (self._stop.is_set() or self._hurry.is_set()):
             try:
@@ -85,19 +100,14 @@ class Processor:
                 pause = min(pause * 2, 5.0)
 
     def _tell(self, error: BaseException) -> None:
-        self._listeners.tell_error(error, "processor")
-        if self._on_error is not None:
-            try:
-                self._on_error(error)
-            except Exception:
-                log.exception("on_error.failed")
+        tell_error(error, "processor", self._listeners, self._on_error)
 
 
 class Told:
     """A processor's observer: what it did becomes events of the queue."""
 
-    def __init__(self, listeners: Listeners, worker_id: str) -> None:
-        self._listeners, self._worker_id = listeners, worker_id
+    def __init__(self, listeners: Listeners, worker_id: str, on_error: OnError | None) -> None:
+        self._listeners, self._worker_id, self._on_error = listeners, worker_id, on_error
 
     def started(self, held: Held) -> None:
         if self._listeners.hears(JobProcessing.event):
@@ -122,8 +132,21 @@ class Told:
     def cancelled(self, held: Held) -> None:
         self._tell(JobCancelled, held)
 
+    def troubled(self, error: Exception, *, source: str) -> None:
+        tell_error(error, source, self._listeners, self._on_error)
+
     def _tell(self, kind: type[JobEvent], held: Held, **fields: Any) -> None:
         self._listeners.tell(kind(job_id=held.job.id, job_type=held.job.job_type, **fields))
+
+
+def tell_error(error: BaseException, source: str, listeners: Listeners, on_error: OnError | None) -> None:
+    """Both ways, neither of which depends on the other."""
+    listeners.tell_error(error, source)
+    if on_error is not None:
+        try:
+            on_error(error)
+        except Exception:
+            log.exception("on_error.failed")
 
 
 def registry_of(handlers: Handlers) -> HandlerRegistry:

@@ -25,12 +25,14 @@ from dataqueue.errors import Invalid
 from dataqueue.job_options import JobChanges, JobOptions
 from dataqueue.job_spec import JobSpec, edit_of
 from dataqueue.listeners import Listener, Listeners
+from dataqueue.maintenance import LOOK_FOR_DUE
 from dataqueue.processing.worker import Worker
 from dataqueue.processors import Handlers, OnError, Processor, Told, registry_of
 from dataqueue.queue_events import JobAdded, JobCancelled, JobEdited, JobRetried
 from dataqueue.settings import WorkerSettings
+from dataqueue.staging import Stager
 from dataqueue.storage.opening import open_storage, storage_url
-from dataqueue.storage.port import JobPage, Storage
+from dataqueue.storage.port import Hint, JobPage, Storage
 from dataqueue.supervising import QueueSupervisor
 from dataqueue.sweeping import LARGEST_BATCH, BulkChange, Sweeper
 
@@ -198,7 +200,7 @@ class Queue:
         )
         count = await _until_done(lambda limit: reclaim(limit=limit))
         if count:
-            self._announce["ready"](set())
+            await self._announce_some_ready()
         return count
 
     async def cleanup_old_jobs(self, retention: Retention | float | timedelta = 30.0) -> int:
@@ -240,6 +242,7 @@ class Queue:
                 "drain_seconds": _NO_HURRY,
             }
         )
+        stager = Stager(self._storage.upkeep, announce=self._announce_some_ready, longest_sleep=LOOK_FOR_DUE)
         chosen = worker_id or f"processor-{secrets.token_hex(6)}"
 
         def make_worker() -> Worker:
@@ -250,10 +253,17 @@ class Queue:
                 worker_id=chosen,
                 open_storage=self._open_another,
                 job_types=job_types,
-                observer=Told(self._listeners, chosen),
+                expect=stager.expect,
+                observer=Told(self._listeners, chosen, on_error),
             )
 
-        return Processor(make_worker=make_worker, batch_size=batch_size, on_error=on_error, listeners=self._listeners)
+        return Processor(
+            make_worker=make_worker,
+            stager=stager,
+            batch_size=batch_size,
+            on_error=on_error,
+            listeners=self._listeners,
+        )
 
     def create_supervisor(
         self,
@@ -273,7 +283,7 @@ class Queue:
         async def stage() -> int:
             staged = await upkeep.stage(limit=LARGEST_BATCH, namespace=self.namespace)
             if staged.count:
-                self._announce["ready"](set())
+                await self._announce_some_ready()
             return staged.count
 
         tasks: dict[str, Callable[[], Awaitable[int]]] = {"staged_jobs": stage}
@@ -307,6 +317,9 @@ class Queue:
     def remove_all_listeners(self, event: str | None = None) -> None:
         """Tell nobody of this event any more, or of any."""
         self._listeners.remove_all(event)
+
+    async def _announce_some_ready(self) -> None:
+        await self._storage.notifier.publish(Hint("ready", self.namespace))
 
     def _edit_of_some(self, changes: Mapping[str, Any]) -> JobEdit:
         if not changes:

@@ -9,7 +9,7 @@ from datetime import timedelta
 import structlog
 
 from dataqueue.listeners import Listeners
-from dataqueue.processors import OnError
+from dataqueue.processors import OnError, tell_error
 
 log = structlog.get_logger(__name__)
 
@@ -71,10 +71,5 @@ class QueueSupervisor:
             return await task()
         except Exception as error:  # noqa: BLE001 - each task is apart from the others
             log.warning("supervisor.task_failed", task=name, error=str(error))
-            self._listeners.tell_error(error, name)
-            if self._on_error is not None:
-                try:
-                    self._on_error(error)
-                except Exception:
-                    log.exception("on_error.failed")
+            tell_error(error, name, self._listeners, self._on_error)
             return 0

@@ -25,7 +25,6 @@ create index job_spec_newest on dataqueue.job_spec (namespace_id, seq);
 drop index dataqueue.job_by_status;
 drop index dataqueue.job_by_type;
 drop index dataqueue.job_later;
-drop index dataqueue.job_admitting;
 alter table dataqueue.job drop column created_at, drop column tagged;
 create index job_by_status on dataqueue.job (namespace_id, status, seq) where status <> 'processing';
 create index job_by_type on dataqueue.job (job_type_id, status, seq) where status <> 'processing';

@@ -9,7 +9,6 @@ drop index dataqueue.job_by_type;
 create index job_by_status on dataqueue.job (namespace_id, status, created_at, seq) where status <> 'processing';
 create index job_by_type on dataqueue.job (job_type_id, status, created_at, seq) where status <> 'processing';
 create index job_later on dataqueue.job (namespace_id, created_at, seq, run_at) where run_at <> created_at;
-create index job_admitting on dataqueue.job (seq) where status = 'pending' and pending_reason = 'admitting';
 
 alter table dataqueue.job_spec add column rank int not null default 0;
 update dataqueue.job_spec s set rank = j.rank from dataqueue.job j where j.id = s.id and j.rank <> 0;

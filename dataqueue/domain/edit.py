@@ -30,16 +30,16 @@ class JobEdit:
     """
 
     payload: Json | Unset = UNSET
-    priority: int | None | Unset = UNSET
-    run_at: datetime | None | Unset = UNSET
+    priority: int | Unset | None = UNSET
+    run_at: datetime | Unset | None = UNSET
     delay: timedelta | Unset = UNSET
-    max_attempts: int | None | Unset = UNSET
-    timeout_ms: int | None | Unset = UNSET
-    tags: tuple[str, ...] | None | Unset = UNSET
-    retry_delay: float | None | Unset = UNSET
-    retry_backoff: bool | None | Unset = UNSET
-    retry_delay_max: float | None | Unset = UNSET
-    dead_letter_job_type: str | None | Unset = UNSET
+    max_attempts: int | Unset | None = UNSET
+    timeout_ms: int | Unset | None = UNSET
+    tags: tuple[str, ...] | Unset | None = UNSET
+    retry_delay: float | Unset | None = UNSET
+    retry_backoff: bool | Unset | None = UNSET
+    retry_delay_max: float | Unset | None = UNSET
+    dead_letter_job_type: str | Unset | None = UNSET
 
     def given(self) -> Iterator[tuple[str, Any]]:
         """The fields that change, with their new values."""

@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
@@ -31,7 +32,8 @@ class Claimer:
     While work is plentiful it claims again as soon as a quarter of the slots is free; fewer wait a moment for
     company. When work has run out it sleeps until a hint comes, or until the next poll.
 
-    `room` says how many jobs may be started; `start` takes those that were claimed.
+    `room` says how many jobs may be started; `start` takes those that were claimed; `troubled` hears of the first
+    failure of each outage.
     """
 
     def __init__(
@@ -45,9 +47,10 @@ class Claimer:
         poll: float,
         room: Callable[[], int],
         start: Callable[[list[Held]], None],
+        troubled: Callable[[Exception], None] = lambda _: None,
     ) -> None:
         self._jobs, self._table, self._job_types, self._worker_id = jobs, table, job_types, worker_id
-        self._poll, self._room, self._start = poll, room, start
+        self._poll, self._room, self._start, self._troubled = poll, room, start, troubled
         self._lease = timedelta(seconds=table.lease)
         self._enough = max(1, concurrency // 4)
         self._hinted, self._freed, self._stopped = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -89,12 +92,33 @@ class Claimer:
             if found is not None and not plentiful:
                 await self._wait_for_work(found)
 
+    async def run_batch(self, size: int) -> int:
+        """Claim up to `size` jobs in all, as slots become free, until there are fewer than asked for; says how many.
+
+        Raises what a claim raises, after giving back what it may have taken.
+        """
+        taken = 0
+        while taken < size and self._job_types:
+            room = min(await self._wait_for_room(linger=_LINGER if taken else 0), size - taken)
+            if not room:
+                break
+            try:
+                found = await self._claim(room)
+            except Exception:
+                await self._recall_at_once()
+                raise
+            if found is None:
+                await self._recall_at_once()
+            taken += found or 0
+            if found != room:
+                break
+        return taken
+
     async def tick(self, room: int) -> int | None:
         """Claim up to `room` jobs and start them; says how many, None when the storage could not be asked."""
         try:
             await self._recall()
-            sent = time.monotonic()
-            jobs = await self._jobs.claim(self._job_types, limit=room, worker_id=self._worker_id, lease=self._lease)
+            found = await self._claim(room)
         except Exception as error:  # noqa: BLE001 - a claimer that dies is a worker that does nothing
             # Also after what looks like a refusal: a look costs one statement, a stranded job a lease and a crash.
             self._unsure_until = time.monotonic() + self._table.lease
@@ -103,6 +127,12 @@ class Claimer:
         if self._backoff.failures:
             log.info("claims.recovered", failures=self._backoff.failures)
             self._backoff.reset()
+        return found
+
+    async def _claim(self, room: int) -> int | None:
+        """Claim and start; None when what was claimed came too late to be believed in."""
+        sent = time.monotonic()
+        jobs = await self._jobs.claim(self._job_types, limit=room, worker_id=self._worker_id, lease=self._lease)
         if jobs and time.monotonic() >= sent + self._table.believed:
             log.warning("claims.too_late", jobs=len(jobs))
             self._unsure_until = time.monotonic() + self._table.lease
@@ -118,6 +148,12 @@ class Claimer:
         if found := await self._jobs.recall(self._worker_id, known=self._table.leases()):
             log.info("claims.recalled", jobs=found)
         self._next_recall = now + 0.5
+
+    async def _recall_at_once(self) -> None:
+        """There is no next look. What cannot be given back comes back when its lease has ended."""
+        self._unsure_until = time.monotonic() + self._table.lease
+        with suppress(DataQueueError):
+            await self._recall()
 
     async def _wait_for_room(self, *, linger: float) -> int:
         loop = asyncio.get_running_loop()
@@ -147,6 +183,7 @@ class Claimer:
             # An outage is told in a line; what we did not foresee, with its traceback.
             unforeseen = None if isinstance(error, DataQueueError) else error
             log.warning("claims.failing", error=str(error), exc_info=unforeseen)
+            self._troubled(error)
         await _wait(self._stopped, pause)
 
 

@@ -32,7 +32,8 @@ Report = tuple[Held, T, int]
 class Delivery(Generic[T]):
     """Shares the writes of one verb.
 
-    `refused` takes what the storage refuses when it is sent alone; `told` hears of each report that was kept.
+    `refused` takes what the storage refuses when it is sent alone. `told` hears of each report that was kept,
+    `troubled` of the first failure of each outage and of each refusal.
     """
 
     def __init__(
@@ -44,8 +45,9 @@ class Delivery(Generic[T]):
         refused: Callable[[Held], None],
         written: Callable[[list[Held]], None],
         told: Callable[[Held, T], None] | None = None,
+        troubled: Callable[[Exception], None] = lambda _: None,
     ) -> None:
-        self._verb, self._write, self._table, self._told = verb, write, table, told
+        self._verb, self._write, self._table, self._told, self._troubled = verb, write, table, told, troubled
         self._refused, self._written = refused, written
         self._shared: Coalescer[Report[T], None] = Coalescer(self._deliver, most=LARGEST_WRITE, weight=itemgetter(2))
         self.waiting = 0
@@ -82,6 +84,7 @@ class Delivery(Generic[T]):
                     # An outage is told in a line; what we did not foresee, with its traceback.
                     unforeseen = None if isinstance(error, DataQueueError) else error
                     log.warning("reports.waiting", verb=self._verb, jobs=len(reports), exc_info=unforeseen)
+                    self._troubled(error)
                 await asyncio.sleep(backoff.next())
             else:
                 self._settle(reports, answers)
@@ -96,6 +99,7 @@ class Delivery(Generic[T]):
             return
         held = reports[0][0]
         log.error("report.refused", verb=self._verb, job_id=str(held.job.id), error=str(error))
+        self._troubled(error)
         self._refused(held)
 
     def _settle(self, reports: Sequence[Report[T]], answers: Sequence[Reported]) -> None:
@@ -107,7 +111,8 @@ class Delivery(Generic[T]):
                 self.lost += 1
         if self._told is not None:
             for (held, value, _), answer in zip(reports, answers, strict=True):
-                if answer == Reported.OK:
+                # A duplicate: the first write was kept, and only its reply was lost.
+                if answer != Reported.LOST:
                     self._told(held, value)
         self.written += len(done)
         self._written(done)

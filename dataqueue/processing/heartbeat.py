@@ -26,7 +26,8 @@ _BEATS: Final = 3  # in the length of a lease
 class Heartbeat:
     """Renews every lease held, a third of a lease after the last time, and at once when asked to.
 
-    `told` is called for each job whose handler must stop, `cancelled` when jobs have been cancelled by a beat.
+    `told` is called for each job whose handler must stop, `cancelled` with the jobs that a beat has cancelled,
+    `troubled` at the first failure of each outage.
     """
 
     def __init__(
@@ -35,9 +36,11 @@ class Heartbeat:
         jobs: JobStore,
         table: LeaseTable,
         told: Callable[[Held], None],
-        cancelled: Callable[[], None],
+        cancelled: Callable[[list[Held]], None],
+        troubled: Callable[[Exception], None] = lambda _: None,
     ) -> None:
         self._jobs, self._table, self._told, self._cancelled = jobs, table, told, cancelled
+        self._troubled = troubled
         self._period = table.lease / _BEATS
         # A connection that went silent must leave time for another one.
         self._patience = self._period / 2
@@ -57,6 +60,7 @@ class Heartbeat:
                 if backoff.failures == 1:
                     unforeseen = None if isinstance(error, DataQueueError | TimeoutError) else error
                     log.warning("heartbeat.failing", jobs=len(self._table), exc_info=unforeseen)
+                    self._troubled(error)
             else:
                 if backoff.failures:
                     log.info("heartbeat.recovered", failures=backoff.failures)
@@ -85,7 +89,7 @@ class Heartbeat:
                 log.warning("job.lost", verb="heartbeat", job_id=str(one.job.id), job_type=one.job.job_type)
                 self._told(one)
         if Beat.CANCEL in beats:
-            self._cancelled()
+            self._cancelled([one for one, beat in answered if beat == Beat.CANCEL])
         return beats
 
     async def _rest(self, seconds: float) -> None:

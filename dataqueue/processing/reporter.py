@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from functools import partial
+from typing import Final
 
 from dataqueue.domain.job import Failure, Json, Lease, Reported
 from dataqueue.outcome import Completed, Crashed, Failed, Gone, Outcome, Released
 from dataqueue.processing.delivery import Delivery
 from dataqueue.processing.leases import Held, LeaseTable
+from dataqueue.processing.observing import Observer
 from dataqueue.storage.port import JobStore
 
 _REFUSED: Final = Failure("the storage refused the output", type="StorageRefused")
-
-
-class Observer(Protocol):
-    """Hears what a worker has done, each after the storage has confirmed it. On the worker's loop; must not block."""
-
-    def started(self, held: Held) -> None: ...
-    def completed(self, held: Held, output: Json | None) -> None: ...
-    def failed(self, held: Held, failure: Failure) -> None: ...
-    def cancelled(self, held: Held) -> None: ...
 
 
 class Reporter:
@@ -47,6 +40,7 @@ class Reporter:
             table.drop([held])
 
         self._table, self._expect, self._ended, self._given_back = table, expect, ended, given_back
+        troubled = _reporting(observer)
         self._ready_at_once: set[Held] = set()
         self.completing: Delivery[Json | None] = Delivery(
             "complete",
@@ -55,6 +49,7 @@ class Reporter:
             refused=lambda held: self.report(held, Failed(_REFUSED)),
             written=lambda _: ended(),
             told=None if observer is None else observer.completed,
+            troubled=troubled,
         )
         self.failing: Delivery[Failure] = Delivery(
             "fail",
@@ -63,6 +58,7 @@ class Reporter:
             refused=forget,
             written=self._failed,
             told=None if observer is None else observer.failed,
+            troubled=troubled,
         )
         self.releasing: Delivery[None] = Delivery(
             "release",
@@ -70,9 +66,10 @@ class Reporter:
             table=table,
             refused=forget,
             written=given_back,
+            troubled=troubled,
         )
         self.abandoning: Delivery[None] = Delivery(
-            "abandon", write=abandon, table=table, refused=forget, written=lambda _: None
+            "abandon", write=abandon, table=table, refused=forget, written=lambda _: None, troubled=troubled
         )
         self._all: Final = (self.completing, self.failing, self.releasing, self.abandoning)
 
@@ -114,3 +111,7 @@ class Reporter:
         """Wait until everything handed in has been written or given up."""
         for delivery in self._all:
             await delivery.settle()
+
+
+def _reporting(observer: Observer | None) -> Callable[[Exception], None]:
+    return (lambda _: None) if observer is None else partial(observer.troubled, source="reporting")

@@ -12,7 +12,6 @@ import structlog
 
 from dataqueue.announcing import Announcer
 from dataqueue.domain.job import ClaimedJob
-from dataqueue.errors import StorageUnavailable
 from dataqueue.handlers import HandlerRegistry
 from dataqueue.outcome import Outcome
 from dataqueue.processing.aside import Aside
@@ -20,9 +19,10 @@ from dataqueue.processing.claimer import Claimer
 from dataqueue.processing.executor import Executor
 from dataqueue.processing.heartbeat import Heartbeat, Watch
 from dataqueue.processing.hints import HintListener
-from dataqueue.processing.leases import Held, LeaseTable, Stop
+from dataqueue.processing.leases import Held, LeaseTable
+from dataqueue.processing.observing import Observer
 from dataqueue.processing.presence import Presence
-from dataqueue.processing.reporter import Observer, Reporter
+from dataqueue.processing.reporter import Reporter
 from dataqueue.settings import WorkerSettings
 from dataqueue.storage.port import Storage
 
@@ -88,6 +88,7 @@ class Worker:
             poll=settings.poll_seconds,
             room=self._room,
             start=self._start,
+            troubled=partial(self._troubled, "claiming"),
         )
         self.executor = Executor(
             handlers=registry,
@@ -110,22 +111,20 @@ class Worker:
         self._is_seen = True
         await self._work(self._claim_on(), stop)
 
-    async def run_batch(self, size: int) -> int:
-        """Claim once, run what was claimed, and answer how many when every outcome is written.
+    async def run_batch(self, size: int, hurry: asyncio.Event | None = None) -> int:
+        """Claim up to `size` jobs, run them, and answer how many once every outcome is written.
 
-        StorageUnavailable: it could not be asked. A worker runs one batch, or `run`, once.
+        Raises what a claim raises, once what was claimed before is written. A worker runs one batch, or `run`, once.
         """
-        found: list[int | None] = []
+        if hurry is not None:
+            self._hurried = hurry
+        taken = [0]
 
-        async def one_batch() -> None:
-            found.append(await self.claimer.tick(min(size, self._room())) if self.job_types else 0)
-            await self.executor.idle()
-            await self.reporter.settle()
+        async def batch() -> None:
+            taken.append(await self.claimer.run_batch(size))
 
-        await self._work(one_batch(), asyncio.Event())
-        if not found or found[0] is None:
-            raise StorageUnavailable("the storage could not be asked for jobs")
-        return found[0]
+        await self._work(batch(), asyncio.Event())
+        return taken[-1]
 
     async def _claim_on(self) -> None:
         """Claim until stopped; a worker that is drained stays until it is to end."""
@@ -223,10 +222,15 @@ class Worker:
                     self._observer.started(held)
             self.executor.start(claimed)
 
-    def _interrupt(self, held: Held) -> None:
-        if self._observer is not None and held.stop is Stop.CANCELLED:
-            self._observer.cancelled(held)
-        self.executor.interrupt(held)
+    def _cancelled(self, cancelled: list[Held]) -> None:
+        if self._observer is not None:
+            for held in cancelled:
+                self._observer.cancelled(held)
+        self._ended()
+
+    def _troubled(self, source: str, error: Exception) -> None:
+        if self._observer is not None:
+            self._observer.troubled(error, source=source)
 
     def _ended(self) -> None:
         self._announce_ended({_ANY})
@@ -237,12 +241,13 @@ class Worker:
         self._ended()
 
     def _loops_aside(self, storage: Storage) -> list[Coroutine[Any, Any, None]]:
-        told = partial(self._tell_loop, self._interrupt)
+        told = partial(self._tell_loop, self.executor.interrupt)
         heartbeat = Heartbeat(
             jobs=storage.jobs(self._settings.namespace),
             table=self._table,
             told=told,
-            cancelled=partial(self._tell_loop, self._ended),
+            cancelled=partial(self._tell_loop, self._cancelled),
+            troubled=partial(self._tell_loop, self._troubled, "keeping leases"),
         )
         presence = Presence(
             workers=storage.workers(self._settings.namespace),

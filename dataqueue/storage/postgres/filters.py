@@ -1,4 +1,4 @@
-"""Filters as SQL: an index is walked from the newest job down, and what the index does not decide is looked at job by job.
+"""Filters as SQL: an index is walked from the newest job down, and what it does not decide is looked at job by job.
 
 Lists go by (created_at, seq). Which index is walked depends on the filter alone: the rarest thing it names. The walk is
 cut at a budget, so no list costs more than that, however few of the jobs on its way match.
@@ -95,7 +95,8 @@ def sizes_query(matching: JobFilter) -> Statement | None:
     everything = " + ".join(status.value for status in JobStatus)
     return numbered(f"""
         select (select coalesce({"sum" if matching.tag_mode is TagMode.ANY else "min"}({everything}), 0)
-                from dataqueue.tag_count where namespace_id = :namespace_id and tag = any(cast(:tags as text[]))) as tagged,
+                from dataqueue.tag_count
+                where namespace_id = :namespace_id and tag = any(cast(:tags as text[]))) as tagged,
             (select coalesce(sum({standing}), 0) from dataqueue.type_count
                 where namespace_id = :namespace_id {of_types}) as standing""")
 
@@ -225,7 +226,8 @@ def _by_run_at(
             union
             select * from (
                 select id, created_at, seq from dataqueue.job
-                where namespace_id = :namespace_id and run_at <> created_at{bounds}{window} {_NEWEST} limit :budget) as later
+                where namespace_id = :namespace_id and run_at <> created_at{bounds}{window} {_NEWEST} limit :budget
+            ) as later
         ) as candidate {_NEWEST} limit :budget"""
     joins = _joined("job_spec s", "c", of_spec.values()) + _joined("job j", "c", of_job.values())
     return Search("c", candidates, joins, parameters)
@@ -241,7 +243,7 @@ def _begins(bounds: Range) -> bool:
 
 
 def _type_ids(matching: JobFilter) -> list[str]:
-    """The number of each type asked for, one by one: each is then a walk in the order of the index, merged with others."""
+    """The number of each type asked for, one by one: each is then a walk in the order of an index, to be merged."""
     return [
         f"""(select id from dataqueue.job_type
             where namespace_id = :namespace_id and name = (cast(:job_types as text[]))[{position}])"""

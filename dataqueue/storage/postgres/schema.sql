@@ -58,8 +58,6 @@ create index job_by_status on dataqueue.job (namespace_id, status, created_at, s
 create index job_by_type on dataqueue.job (job_type_id, status, created_at, seq) where status <> 'processing';
 -- Lists by run_at: what may run at once is found by created_at.
 create index job_later on dataqueue.job (namespace_id, created_at, seq, run_at) where run_at <> created_at;
--- Jobs that came in somebody else's transaction and are completed by a short one of ours.
-create index job_admitting on dataqueue.job (seq) where status = 'pending' and pending_reason = 'admitting';
 
 -- Cold: written once. json, not jsonb: the text comes back as it went in.
 create table dataqueue.job_spec (

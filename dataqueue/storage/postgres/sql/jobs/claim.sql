@@ -2,7 +2,7 @@
 -- Each type comes with its low-water mark: index entries before it are dead and kept only by somebody's snapshot.
 -- Several types: a look at the heads says how many to take of each, so that no row is locked in vain.
 with served as materialized (
-    select t.id, t.name, m.rank, m.run_at, m.seq
+    select distinct on (t.id) t.id, t.name, m.rank, m.run_at, m.seq
     from unnest(cast(:job_types as text[]), cast(:ranks as int[]), cast(:run_ats as timestamptz[]),
         cast(:seqs as bigint[])) as m(name, rank, run_at, seq)
     join dataqueue.job_type t on t.namespace_id = :namespace_id and t.name = m.name and not t.paused
