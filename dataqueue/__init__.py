@@ -6,7 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from dataqueue.context import JobContext
-from dataqueue.domain.filters import JobFilter, Range, TagMode
+from dataqueue.domain.events import Event
+from dataqueue.domain.filters import JobFilter, Position, Range, TagMode
 from dataqueue.domain.job import ClaimedJob, Enqueued, Job, JobStatus
 from dataqueue.domain.retention import Retention
 from dataqueue.errors import (
@@ -30,39 +31,84 @@ from dataqueue.handlers import HandlerRegistry, Reject, Retry, handler, on_shutd
 if TYPE_CHECKING:
     from dataqueue.client import AsyncClient, Client
     from dataqueue.job_spec import JobSpec
+    from dataqueue.processors import Processor
     from dataqueue.queue import Queue
-    from dataqueue.sync import SyncQueue
+    from dataqueue.queue_events import (
+        ErrorEvent,
+        JobAdded,
+        JobCancelled,
+        JobCompleted,
+        JobEdited,
+        JobEvent,
+        JobFailed,
+        JobProcessing,
+        JobRetried,
+    )
+    from dataqueue.storage.port import JobPage
+    from dataqueue.supervising import QueueSupervisor
+    from dataqueue.sweeping import BulkChange
+    from dataqueue.sync import SyncProcessor, SyncQueue, SyncSupervisor
 
 _LATER: Final = {
     "AsyncClient": "dataqueue.client",
+    "BulkChange": "dataqueue.sweeping",
     "Client": "dataqueue.client",
+    "ErrorEvent": "dataqueue.queue_events",
+    "JobAdded": "dataqueue.queue_events",
+    "JobCancelled": "dataqueue.queue_events",
+    "JobCompleted": "dataqueue.queue_events",
+    "JobEdited": "dataqueue.queue_events",
+    "JobEvent": "dataqueue.queue_events",
+    "JobFailed": "dataqueue.queue_events",
+    "JobPage": "dataqueue.storage.port",
+    "JobProcessing": "dataqueue.queue_events",
+    "JobRetried": "dataqueue.queue_events",
     "JobSpec": "dataqueue.job_spec",
+    "Processor": "dataqueue.processors",
     "Queue": "dataqueue.queue",
+    "QueueSupervisor": "dataqueue.supervising",
+    "SyncProcessor": "dataqueue.sync",
     "SyncQueue": "dataqueue.sync",
+    "SyncSupervisor": "dataqueue.sync",
 }
 """Imported when they are first asked for: handlers do without them, and they cost more than all the rest."""
 
 __all__ = [
     "AlreadyExists",
     "AsyncClient",
+    "BulkChange",
     "ClaimedJob",
     "Client",
     "Conflict",
     "DataQueueError",
     "Enqueued",
+    "ErrorEvent",
+    "Event",
     "HandlerRegistry",
     "IdempotencyInProgress",
     "IllegalTransition",
     "InsufficientScope",
     "Invalid",
     "Job",
+    "JobAdded",
+    "JobCancelled",
+    "JobCompleted",
     "JobContext",
+    "JobEdited",
+    "JobEvent",
+    "JobFailed",
     "JobFilter",
+    "JobPage",
+    "JobProcessing",
+    "JobRetried",
     "JobSpec",
     "JobStatus",
     "LeaseLost",
     "NotFound",
+    "Position",
+    "Processor",
     "Queue",
+    "QueueSupervisor",
     "Range",
     "Reject",
     "Retention",
@@ -70,7 +116,9 @@ __all__ = [
     "StorageNotReady",
     "StorageRefused",
     "StorageUnavailable",
+    "SyncProcessor",
     "SyncQueue",
+    "SyncSupervisor",
     "TagMode",
     "Unauthenticated",
     "Unsupported",

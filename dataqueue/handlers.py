@@ -94,16 +94,22 @@ class HandlerRegistry:
         local_names = sys._getframe(1).f_locals
 
         def register(function: F) -> F:
-            place = _place_of(function)
-            if (earlier := self._handlers.get(job_type)) is not None:
-                raise Invalid(f"job type {job_type!r} has two handlers: {earlier.place} and {place}")
-            try:
-                self._handlers[job_type] = _describe(job_type, function, place, local_names)
-            except Invalid as error:
-                raise Invalid(f"handler of {job_type!r}, {place}: {error}") from error.__cause__
+            self.add(job_type, function, local_names=local_names)
             return function
 
         return register
+
+    def add(self, job_type: str, function: Callable[..., object], *, local_names: Mapping[str, Any]) -> None:
+        """As `handler` does. `local_names`: where the function was written, for what its annotations name."""
+        if not is_name(job_type):
+            raise Invalid(f"a job type is {NAME_RULE}; {job_type!r} is none")
+        place = _place_of(function)
+        if (earlier := self._handlers.get(job_type)) is not None:
+            raise Invalid(f"job type {job_type!r} has two handlers: {earlier.place} and {place}")
+        try:
+            self._handlers[job_type] = _describe(job_type, function, place, local_names)
+        except Invalid as error:
+            raise Invalid(f"handler of {job_type!r}, {place}: {error}") from error.__cause__
 
     def on_startup(self, hook: Hook) -> Hook:
         """Call a function, `def` or `async def`, before the worker takes its first job."""

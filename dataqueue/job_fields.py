@@ -60,15 +60,21 @@ def payload(value: object, at: At, *, most: int) -> Json:
 
 
 def priority(value: object, at: At) -> int:
-    return _whole(value, at, least=LOWEST_PRIORITY, most=HIGHEST_PRIORITY)
+    return whole(value, at, least=LOWEST_PRIORITY, most=HIGHEST_PRIORITY)
 
 
 def attempts(value: object, at: At) -> int:
-    return _whole(value, at, least=1, most=MOST_ATTEMPTS)
+    return whole(value, at, least=1, most=MOST_ATTEMPTS)
 
 
 def milliseconds(value: object, at: At) -> int:
-    return _whole(value, at, least=1, most=LONGEST_TIMEOUT_MS)
+    return whole(value, at, least=1, most=LONGEST_TIMEOUT_MS)
+
+
+def whole(value: object, at: At, *, least: int, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise refused(at, f"must be an integer from {least} to {most}")
+    return int(value)
 
 
 def flag(value: object, at: At) -> bool:
@@ -108,6 +114,10 @@ def seconds(value: object, at: At) -> float:
     return _duration(value, at, zero=True).total_seconds()
 
 
+def positive_seconds(value: object, at: At) -> float:
+    return _duration(value, at, zero=False).total_seconds()
+
+
 def uuid(value: object, at: At) -> UUID:
     """An id that exists somewhere, as a UUID or as text."""
     if isinstance(value, UUID):
@@ -131,12 +141,6 @@ def own_id(value: object, at: At) -> UUID:
 def refused(at: At, message: str, *, code: str | None = None) -> Invalid:
     """The error for a field, which its message names too."""
     return Invalid(f"{'.'.join(map(str, at))} {message}", loc=at, code=code)
-
-
-def _whole(value: object, at: At, *, least: int, most: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise refused(at, f"must be an integer from {least} to {most}")
-    return int(value)
 
 
 def _text(value: object, at: At, *, most: int) -> str:

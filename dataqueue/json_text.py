@@ -22,8 +22,7 @@ class Unstorable(ValueError):
 def json_text(value: Any) -> Json:
     """The text of a value, of whatever pydantic can write: models and dataclasses too. Raises Unstorable."""
     text = strict_json(value)
-    if text.count(b"[") + text.count(b"{") > DEEPEST_JSON and _depth(text) > DEEPEST_JSON:
-        raise Unstorable(f"is nested deeper than {DEEPEST_JSON} levels")
+    check_depth(text)
     return Json(text.decode())
 
 
@@ -36,15 +35,26 @@ def strict_json(value: Any) -> bytes:
     # A serializer of the author's may raise anything.
     except Exception as error:
         raise Unstorable(f"cannot be JSON: {_first_line(error)}") from error
-    # Byte tests first: they are cheap, and a false alarm costs one look.
-    if b"NaN" in written or b"Infinity" in written:
-        try:
-            from_json(written, allow_inf_nan=False)
-        except ValueError:
-            raise Unstorable("cannot be JSON: it holds a number that is not finite") from None
-    if b"\\u0000" in text and _NUL.search(text):
-        raise Unstorable("cannot be JSON: it holds a NUL character")
+    check_values(written)
     return text
+
+
+def check_values(text: bytes) -> None:
+    """Raises Unstorable for a NUL character, and for NaN and Infinity, which a serializer may have left."""
+    # Byte tests first: they are cheap, and a false alarm costs one look.
+    if b"\\u0000" in text and _NUL.search(text):
+        raise Unstorable("holds a NUL character, which cannot be stored")
+    if b"NaN" in text or b"Infinity" in text:
+        try:
+            from_json(text, allow_inf_nan=False)
+        except ValueError:
+            raise Unstorable("holds a number that is not finite") from None
+
+
+def check_depth(text: bytes) -> None:
+    """Raises Unstorable for what is nested too deep for others to read."""
+    if text.count(b"[") + text.count(b"{") > DEEPEST_JSON and _depth(text) > DEEPEST_JSON:
+        raise Unstorable(f"is nested deeper than {DEEPEST_JSON} levels")
 
 
 def _depth(text: bytes) -> int:

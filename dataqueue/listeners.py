@@ -1,169 +1,241 @@
 """Who listens to a queue in this process, each kept apart from the queue and from the others.
 
-A listener has a buffer and a runner of its own: a task for an `async def`, a thread for a `def`. It hears everything in
-order. One that falls 1,000 events behind misses the next ones, and `queue:error` says so once.
+A listener hears its events in order, one at a time: an `async def` on the queue's event loop, a `def` in a thread. One
+that falls 1,000 events behind misses the next ones, and `queue:error` says so once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import inspect
-import queue as queues
 import threading
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import structlog
 
-from dataqueue.domain.events import EventName
 from dataqueue.errors import Invalid
-from dataqueue.queue_events import JobEvent, QueueError
+from dataqueue.processing.threads import ThreadPool
+from dataqueue.queue_events import ErrorEvent, EventKind, JobEvent
 
 log = structlog.get_logger(__name__)
 
-ERROR: Final = "queue:error"
-_ALIASES: Final = {"error": ERROR}
-_TO_COME: Final = ("job:waiting", "job:resumed", "job:progress", "job:output", "job:prolonged")
-NAMES: Final = frozenset({ERROR, *_TO_COME, *(name.value for name in EventName)})
+NAMES: Final[tuple[str, ...]] = get_args(EventKind)
+_ALIASES: Final = {"error": ErrorEvent.event}
 _BUFFER: Final = 1000
 
-
-QueueEvent = JobEvent | QueueError
 Listener = Callable[[Any], object]
 
 
 class Listeners:
-    """The listeners of one queue, and the telling of events to them."""
+    """The listeners of one queue, and the telling of events to them. They come and go from any thread."""
 
     def __init__(self) -> None:
-        self._of: dict[str, list[_Runner]] = {}
+        self._of: dict[str, tuple[_Ear, ...]] = {}
+        self._changing = threading.Lock()
+        self._threads = ThreadPool(name="dataqueue-listener")
+        self._busy: set[_Ear] = set()
+        self._quiet = asyncio.Event()
+        self._quiet.set()
 
     def hears(self, event: str) -> bool:
         """Whether anybody listens: what nobody hears need not be made."""
-        return bool(self._of.get(event))
+        return event in self._of
 
     def add(self, event: str, listener: Listener, *, once: bool = False) -> None:
         """Invalid: there is no such event."""
         name = _known(event)
-        kind = _TaskRunner if inspect.iscoroutinefunction(listener) else _ThreadRunner
-        self._of.setdefault(name, []).append(kind(listener, once=once, failed=self._failed))
+        ear = self._ear(listener, name, once=once)
+        with self._changing:
+            self._of[name] = (*self._of.get(name, ()), ear)
 
     def remove(self, event: str, listener: Listener) -> None:
-        """Tell it nothing more; a listener that was never added is no error."""
+        """Tell it nothing more, nor what waits for it. Added twice, it is removed once; never added, it is no error."""
         name = _known(event)
-        for runner in [runner for runner in self._of.get(name, ()) if runner.listener == listener][:1]:
-            self._of[name].remove(runner)
-            runner.close()
+        for ear in [ear for ear in self._of.get(name, ()) if ear.listener == listener][-1:]:
+            self._forget(name, ear)
+            ear.cover()
 
     def remove_all(self, event: str | None = None) -> None:
         """Of one event, or of every one."""
-        for name in [_known(event)] if event is not None else list(self._of):
-            for runner in self._of.pop(name, ()):
-                runner.close()
+        with self._changing:
+            names = list(self._of) if event is None else [_known(event)]
+            covered = [ear for name in names for ear in self._of.pop(name, ())]
+        for ear in covered:
+            ear.cover()
 
-    def tell(self, event: QueueEvent) -> None:
+    def registered(self) -> list[tuple[str, Listener, bool]]:
+        """Every event and who listens for it; the last says whether for the next one alone."""
+        return [(name, ear.listener, ear.once) for name, ears in list(self._of.items()) for ear in ears]
+
+    def tell(self, event: JobEvent | ErrorEvent) -> None:
         """Hand an event to whoever listens; returns at once, and raises nothing. On the loop of the queue."""
-        for runner in list(self._of.get(event.event, ())):
-            if runner.once:
-                self._of[event.event].remove(runner)
-            if not runner.hand(event) and event.event != ERROR:
-                self.tell_error(OverflowError(f"a listener is {_BUFFER} events behind, and misses some"), event.event)
+        for ear in self._of.get(event.event, ()):
+            if ear.once:
+                self._forget(event.event, ear)
+            self._hand(ear, event, event.event)
 
     def tell_error(self, error: BaseException, source: str) -> None:
         """`queue:error`, beside whatever callback is told."""
-        self.tell(QueueError(error=error, source=source))
+        self.tell(ErrorEvent(error=error, source=source))
 
-    def _failed(self, event: QueueEvent, error: BaseException) -> None:
-        log.warning("listener.failed", queue_event=event.event, error=f"{type(error).__name__}: {error}"[:500])
-        if event.event != ERROR:
-            self.tell_error(error, f"listener of {event.event}")
+    def aside(self, callback: Listener, name: str) -> Callable[[object], None]:
+        """Tells a callback as a listener is told, which nothing else is told to."""
+        ear = self._ear(callback, name, once=False)
 
+        return lambda value: self._hand(ear, value, name)
 
-class _Runner:
-    """One listener, its buffer, and what runs it."""
-
-    def __init__(self, listener: Listener, *, once: bool, failed: Callable[[QueueEvent, BaseException], None]) -> None:
-        self.listener, self.once, self._failed = listener, once, failed
-        self._is_behind = False
-
-    def hand(self, event: QueueEvent) -> bool:
-        """False the first time an event is lost because the listener is too far behind."""
-        try:
-            self._put(event)
-        except (asyncio.QueueFull, queues.Full):
-            was_behind, self._is_behind = self._is_behind, True
-            return was_behind
-        self._is_behind = False
-        if self.once:
-            self.close()
-        return True
-
-    def _put(self, event: QueueEvent) -> None:
-        raise AssertionError
+    async def settle(self, *, within: float) -> None:
+        """Wait until what was told has been heard, for at most so many seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await self._quiet.wait()
 
     def close(self) -> None:
-        raise AssertionError
+        """Tell nobody anything any more."""
+        self.remove_all()
+        for ear in list(self._busy):
+            ear.cover()
+            ear.let_go()
+        self._threads.close()
+
+    def _ear(self, listener: Listener, name: str, *, once: bool) -> _Ear:
+        return _Ear(listener, name, once=once, threads=self._threads, failed=self._failed, busy=self._is_busy)
+
+    def _forget(self, name: str, ear: _Ear) -> None:
+        with self._changing:
+            left = tuple(other for other in self._of.get(name, ()) if other is not ear)
+            if left:
+                self._of[name] = left
+            else:
+                self._of.pop(name, None)
+
+    def _hand(self, ear: _Ear, value: object, name: str) -> None:
+        try:
+            if not ear.hand(value):
+                self._told_too_much(name)
+        # No thread can be had, say. What the queue did is done, whoever hears of it.
+        except Exception:
+            log.exception("listener.not_told", queue_event=name)
+
+    def _told_too_much(self, name: str) -> None:
+        log.warning("listener.behind", queue_event=name, events=_BUFFER)
+        if name != ErrorEvent.event:
+            self.tell_error(OverflowError(f"a listener is {_BUFFER} events behind, and misses some"), name)
+
+    def _failed(self, name: str, error: BaseException) -> None:
+        log.warning("listener.failed", queue_event=name, error=f"{type(error).__name__}: {error}"[:500])
+        # What hears of errors cannot be told of its own.
+        if name != ErrorEvent.event:
+            self.tell_error(error, f"listener of {name}")
+
+    def _is_busy(self, ear: _Ear, busy: bool) -> None:
+        if busy:
+            self._busy.add(ear)
+            self._quiet.clear()
+        else:
+            self._busy.discard(ear)
+            if not self._busy:
+                self._quiet.set()
 
 
-class _TaskRunner(_Runner):
-    """An `async def`, in a task on the queue's loop."""
+class _Ear:
+    """One listener, what waits to be heard by it, and what runs it: nothing as long as nothing waits."""
 
-    def __init__(self, listener: Listener, *, once: bool, failed: Callable[[QueueEvent, BaseException], None]) -> None:
-        super().__init__(listener, once=once, failed=failed)
-        self._buffer: asyncio.Queue[QueueEvent | None] = asyncio.Queue(_BUFFER)
+    def __init__(
+        self,
+        listener: Listener,
+        name: str,
+        *,
+        once: bool,
+        threads: ThreadPool,
+        failed: Callable[[str, BaseException], None],
+        busy: Callable[[_Ear, bool], None],
+    ) -> None:
+        self.listener, self.once = listener, once
+        self._name, self._threads, self._failed, self._busy = name, threads, failed, busy
+        self._is_async = any(map(inspect.iscoroutinefunction, (listener, type(listener).__call__)))
+        self._lock = threading.Lock()
+        self._waiting: deque[object] = deque()
+        self._is_listening = self._is_covered = self._is_behind = False
         self._task: asyncio.Task[None] | None = None
 
-    def _put(self, event: QueueEvent) -> None:
-        self._buffer.put_nowait(event)
-        if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._run())
+    def hand(self, event: object) -> bool:
+        """False for the first event that is lost, because too many wait, since none did."""
+        with self._lock:
+            if self._is_covered:
+                return True
+            if len(self._waiting) >= _BUFFER:
+                was_behind, self._is_behind = self._is_behind, True
+                return was_behind
+            self._waiting.append(event)
+            if self._is_listening:
+                return True
+            self._is_listening = True
+        self._busy(self, True)
+        self._loop = asyncio.get_running_loop()
+        if self._is_async:
+            self._task = self._loop.create_task(self._listen())
+        else:
+            self._threads.submit(self._listen_in_thread)
+        return True
 
-    def close(self) -> None:
-        # What was handed in is still heard, if there is room to say that it was the last.
-        with suppress(asyncio.QueueFull):
-            self._buffer.put_nowait(None)
+    def cover(self) -> None:
+        """Hear nothing more; what is being heard is heard to its end."""
+        with self._lock:
+            self._is_covered = True
+            self._waiting.clear()
 
-    async def _run(self) -> None:
-        while (event := await self._buffer.get()) is not None:
+    def let_go(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def _next(self) -> object | None:
+        with self._lock:
+            if self._waiting:
+                return self._waiting.popleft()
+            self._is_listening = self._is_behind = False
+            return None
+
+    async def _listen(self) -> None:
+        try:
+            while (event := self._next()) is not None:
+                try:
+                    await self.listener(event)  # type: ignore[misc]  # it was found to be a coroutine function
+                except asyncio.CancelledError as error:
+                    if self._task is not None and self._task.cancelling():
+                        raise
+                    self._failed(self._name, error)
+                # Whatever a listener raises is its own affair; an exit would end the loop that it is called on.
+                except (Exception, SystemExit) as error:  # noqa: BLE001
+                    self._failed(self._name, error)
+        finally:
+            self._busy(self, False)
+
+    def _listen_in_thread(self) -> None:
+        while (event := self._next()) is not None:
             try:
-                await self.listener(event)  # type: ignore[misc]  # it was found to be a coroutine function
-            except Exception as error:  # noqa: BLE001 - whatever a listener raises is its own affair, and told as an event
-                self._failed(event, error)
+                answer = self.listener(event)
+                if inspect.iscoroutine(answer):
+                    answer.close()
+                    raise TypeError("the listener returned a coroutine: make it `async def`")
+            except BaseException as error:  # noqa: BLE001 - as above
+                self._to_loop(self._failed, self._name, error)
+        self._to_loop(self._has_listened)
 
+    def _has_listened(self) -> None:
+        # Something may have been handed in since: then another thread is at it.
+        self._busy(self, self._is_listening)
 
-class _ThreadRunner(_Runner):
-    """A `def`, in a thread: it may block as long as it likes."""
-
-    def __init__(self, listener: Listener, *, once: bool, failed: Callable[[QueueEvent, BaseException], None]) -> None:
-        super().__init__(listener, once=once, failed=failed)
-        self._buffer: queues.Queue[QueueEvent | None] = queues.Queue(_BUFFER)
-        self._thread: threading.Thread | None = None
-
-    def _put(self, event: QueueEvent) -> None:
-        self._buffer.put_nowait(event)
-        if self._thread is None:
-            self._loop = asyncio.get_running_loop()
-            # A daemon: a listener that hangs must not keep the process from ending.
-            self._thread = threading.Thread(target=self._run, name="dataqueue-listener", daemon=True)
-            self._thread.start()
-
-    def close(self) -> None:
-        with suppress(queues.Full):
-            self._buffer.put_nowait(None)
-
-    def _run(self) -> None:
-        while (event := self._buffer.get()) is not None:
-            try:
-                self.listener(event)
-            except Exception as error:  # noqa: BLE001 - as above
-                # The loop may be gone by now, and with it everybody who would hear of this.
-                with suppress(RuntimeError):
-                    self._loop.call_soon_threadsafe(self._failed, event, error)
+    def _to_loop(self, what: Callable[..., None], *args: Any) -> None:
+        # A loop that is closed has nobody left to tell.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(what, *args)
 
 
 def _known(event: str) -> str:
-    name = _ALIASES.get(event, event)
-    if name not in NAMES:
-        raise Invalid(f"there is no event {event!r}; there are {', '.join(sorted(NAMES))}", loc=("event",))
-    return name
+    if event not in NAMES:
+        raise Invalid(f"there is no event {event!r}; there are {', '.join(NAMES)}", loc=("event",))
+    return _ALIASES.get(event, event)

@@ -85,7 +85,7 @@ class JobEdited(JobEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QueueError:
+class ErrorEvent:
     """Something went wrong that no caller hears of. `source`: what was being done, in a word or two."""
 
     event: ClassVar[str] = "queue:error"

@@ -5,25 +5,35 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
+from typing import TypeVar
 
 import structlog
 
-from dataqueue.listeners import Listeners
-from dataqueue.processors import OnError, tell_error
+from dataqueue.duties import jittered
+from dataqueue.processors import TellError
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
 Task = Callable[[], Awaitable[int]]
 
 
 class QueueSupervisor:
-    """Does tasks again and again, each apart from the others. Made by `Queue`; safe in any number of processes."""
+    """Does tasks again and again, each apart from the others. Made by `Queue`; safe in any number of processes.
+
+    `silent` are tasks that have nothing to count.
+    """
 
     def __init__(
-        self, tasks: Mapping[str, Task], *, interval: float, on_error: OnError | None, listeners: Listeners
+        self,
+        tasks: Mapping[str, Task],
+        *,
+        silent: Mapping[str, Callable[[], Awaitable[None]]],
+        interval: float,
+        tell_error: TellError,
     ) -> None:
-        self._tasks, self._interval = dict(tasks), interval
-        self._on_error, self._listeners = on_error, listeners
+        self._tasks, self._silent = dict(tasks), dict(silent)
+        self._interval, self._tell_error = interval, tell_error
         self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -34,7 +44,9 @@ class QueueSupervisor:
 
     async def start(self) -> dict[str, int]:
         """Do every task once; what each came to, by name. One that fails counts 0, and is told as an error."""
-        return {name: await self._once(name, task) for name, task in self._tasks.items()}
+        for name, task in self._silent.items():
+            await self._once(name, task)
+        return {name: await self._once(name, task) or 0 for name, task in self._tasks.items()}
 
     def start_in_background(self) -> None:
         """Do them now and after every interval; returns at once. Starting twice changes nothing."""
@@ -61,15 +73,15 @@ class QueueSupervisor:
         while not self._stop.is_set():
             await self.start()
             try:
-                async with asyncio.timeout(self._interval):
+                async with asyncio.timeout(jittered(self._interval)):
                     await self._stop.wait()
             except TimeoutError:
                 pass
 
-    async def _once(self, name: str, task: Task) -> int:
+    async def _once(self, name: str, task: Callable[[], Awaitable[T]]) -> T | None:
         try:
             return await task()
         except Exception as error:  # noqa: BLE001 - each task is apart from the others
             log.warning("supervisor.task_failed", task=name, error=str(error))
-            tell_error(error, name, self._listeners, self._on_error)
-            return 0
+            self._tell_error(error, name)
+            return None

@@ -2,46 +2,55 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
+import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import timedelta
-from typing import Any, Literal, Self, TypeVar, Unpack
+from functools import partial
+from typing import Any, Final, Generic, Self, TypeVar, Unpack
 from uuid import UUID
+from weakref import WeakSet
 
 from dataqueue.domain.events import Event
-from dataqueue.domain.filters import JobFilter, Position, TagMode
+from dataqueue.domain.filters import JobFilter, Position
 from dataqueue.domain.job import Enqueued, Job
-from dataqueue.domain.retention import Retention
-from dataqueue.errors import DataQueueError
 from dataqueue.job_options import JobChanges, JobOptions
 from dataqueue.job_spec import JobSpec
 from dataqueue.listeners import Listener
-from dataqueue.processors import Handlers, OnError, Processor
-from dataqueue.queue import Queue
+from dataqueue.processors import Handlers, OnError, Processor, registry_of
+from dataqueue.queue import Mode, Queue
+from dataqueue.queue_events import EventKind
+from dataqueue.queue_upkeep import Age
 from dataqueue.settings import WorkerSettings
 from dataqueue.storage.port import JobPage
+from dataqueue.supervising import QueueSupervisor
 from dataqueue.sweeping import BulkChange
+from dataqueue.sync_loop import QueueLoop, closed
 
 T = TypeVar("T")
-_EVERYTHING = JobFilter()
+W = TypeVar("W", Processor, QueueSupervisor)
+_EVERYTHING: Final = JobFilter()
+_NOTHING: Final[dict[str, Any]] = {}
 
 
 class SyncQueue:
     """A `Queue` on an event loop in a thread of its own. Any thread may call it; each call waits for its answer.
 
-    After a fork it opens anew in the child on first use: connections and threads do not survive one.
+    After a fork it opens anew in the child on first use, with the same listeners: connections and threads do not
+    survive one.
     """
 
     def __init__(
         self, url: str | None = None, *, namespace: str | None = None, settings: WorkerSettings | None = None
     ) -> None:
-        """As `Queue.open`; nothing is started before the first call."""
-        self._open = lambda: Queue.open(url, namespace=namespace, settings=settings)
+        """As `Queue`; nothing is started before the first call."""
+        self._open = partial(Queue, url, namespace=namespace, settings=settings)
         self._lock = threading.Lock()
-        self._running: _Running | None = None
+        self._loop: QueueLoop | None = None
+        self._inherited: list[tuple[str, Listener, bool]] = []
         self._is_closed = False
+        _ALL.add(self)
 
     def __enter__(self) -> Self:
         return self
@@ -50,27 +59,33 @@ class SyncQueue:
         self.close()
 
     def close(self) -> None:
-        """Wait for what is being written, and disconnect. Closing twice changes nothing."""
+        """Stop what it runs, wait for what is being written, and disconnect. Closing twice changes nothing."""
         with self._lock:
-            running, self._running, self._is_closed = self._running, None, True
-        if running is not None and running.pid == os.getpid():
-            running.close()
+            loop, self._loop, self._is_closed = self._loop, None, True
+        if loop is not None:
+            loop.close()
 
     def add_job(
-        self, job_type: str, payload: Any = None, *, connection: object | None = None, **options: Unpack[JobOptions]
+        self,
+        job_type: str,
+        payload: Any = _NOTHING,
+        *,
+        connection: object | None = None,
+        **options: Unpack[JobOptions],
     ) -> Enqueued:
         """See `Queue.add_job`. `connection`: your own Session, Connection or psycopg one, used in this thread."""
-        spec = JobSpec(job_type, {} if payload is None else payload, **options)
-        return self.add_jobs([spec], connection=connection)[0]
+        if connection is not None:
+            return self._queue().add_jobs_within([JobSpec(job_type, payload, **options)], connection)[0]
+        return self._call(lambda queue: queue.add_job(job_type, payload, **options))
 
     def add_jobs(self, jobs: Iterable[JobSpec], *, connection: object | None = None) -> list[Enqueued]:
         """See `Queue.add_jobs`."""
         listed = list(jobs)
-        if connection is None:
-            return self._call(lambda queue: queue.add_jobs(listed))
-        return self._queue().add_jobs_within(listed, connection)
+        if connection is not None:
+            return self._queue().add_jobs_within(listed, connection)
+        return self._call(lambda queue: queue.add_jobs(listed))
 
-    def get_job(self, job_id: UUID) -> Job:
+    def get_job(self, job_id: UUID | str) -> Job:
         """See `Queue.get_job`."""
         return self._call(lambda queue: queue.get_job(job_id))
 
@@ -80,17 +95,15 @@ class SyncQueue:
         """See `Queue.get_jobs`."""
         return self._call(lambda queue: queue.get_jobs(matching, before=before, limit=limit))
 
-    def get_jobs_by_tags(
-        self, values: Sequence[str], mode: TagMode | Literal["exact", "all", "any", "none"] = "all", *, limit: int = 50
-    ) -> list[Job]:
+    def get_jobs_by_tags(self, values: Sequence[str], mode: Mode = "all", *, limit: int = 50) -> list[Job]:
         """See `Queue.get_jobs_by_tags`."""
         return self._call(lambda queue: queue.get_jobs_by_tags(values, mode, limit=limit))
 
-    def get_job_events(self, job_id: UUID, *, after: int = 0, limit: int = 1000) -> list[Event]:
+    def get_job_events(self, job_id: UUID | str, *, after: int = 0, limit: int = 1000) -> list[Event]:
         """See `Queue.get_job_events`."""
         return self._call(lambda queue: queue.get_job_events(job_id, after=after, limit=limit))
 
-    def edit_job(self, job_id: UUID, **changes: Unpack[JobChanges]) -> Job:
+    def edit_job(self, job_id: UUID | str, **changes: Unpack[JobChanges]) -> Job:
         """See `Queue.edit_job`."""
         return self._call(lambda queue: queue.edit_job(job_id, **changes))
 
@@ -98,7 +111,7 @@ class SyncQueue:
         """See `Queue.edit_all_pending_jobs`."""
         return self._call(lambda queue: queue.edit_all_pending_jobs(matching, **changes))
 
-    def cancel_job(self, job_id: UUID) -> Job:
+    def cancel_job(self, job_id: UUID | str) -> Job:
         """See `Queue.cancel_job`."""
         return self._call(lambda queue: queue.cancel_job(job_id))
 
@@ -106,11 +119,11 @@ class SyncQueue:
         """See `Queue.cancel_all_upcoming_jobs`."""
         return self._call(lambda queue: queue.cancel_all_upcoming_jobs(matching))
 
-    def retry_job(self, job_id: UUID) -> Job:
+    def retry_job(self, job_id: UUID | str) -> Job:
         """See `Queue.retry_job`."""
         return self._call(lambda queue: queue.retry_job(job_id))
 
-    def delete_job(self, job_id: UUID) -> None:
+    def delete_job(self, job_id: UUID | str) -> None:
         """See `Queue.delete_job`."""
         self._call(lambda queue: queue.delete_job(job_id))
 
@@ -118,7 +131,7 @@ class SyncQueue:
         """See `Queue.reclaim_stuck_jobs`."""
         return self._call(lambda queue: queue.reclaim_stuck_jobs())
 
-    def cleanup_old_jobs(self, retention: Retention | float | timedelta = 30.0) -> int:
+    def cleanup_old_jobs(self, retention: Age = 30.0) -> int:
         """See `Queue.cleanup_old_jobs`."""
         return self._call(lambda queue: queue.cleanup_old_jobs(retention))
 
@@ -126,86 +139,163 @@ class SyncQueue:
         """See `Queue.cleanup_old_job_events`."""
         return self._call(lambda queue: queue.cleanup_old_job_events(days))
 
-    def process_batch(
+    def create_processor(
         self,
         handlers: Handlers,
         *,
+        worker_id: str | None = None,
         batch_size: int = 10,
+        concurrency: int | None = None,
+        poll_interval: float | timedelta | None = None,
         job_types: Sequence[str] | None = None,
         on_error: OnError | None = None,
-    ) -> int:
-        """Take one batch of ready jobs, run it, and answer how many: `Queue.create_processor(…).start()`."""
+    ) -> SyncProcessor:
+        """See `Queue.create_processor`. Handlers run in threads, or, if `async def`, on this queue's own loop."""
+        registry = registry_of(handlers, local_names=sys._getframe(1).f_locals)
+        return SyncProcessor(
+            self,
+            lambda queue: queue.create_processor(
+                registry,
+                worker_id=worker_id,
+                batch_size=batch_size,
+                concurrency=concurrency,
+                poll_interval=poll_interval,
+                job_types=job_types,
+                on_error=on_error,
+            ),
+        )
 
-        async def once(queue: Queue) -> int:
-            processor: Processor = queue.create_processor(
-                handlers, batch_size=batch_size, job_types=job_types, on_error=on_error
-            )
-            return await processor.start()
+    def create_supervisor(
+        self,
+        *,
+        interval: float | timedelta = 60.0,
+        reclaim_stuck_jobs: bool = True,
+        cleanup_jobs_after: Age | None = 30.0,
+        cleanup_events_after: float | timedelta | None = 30.0,
+        on_error: OnError | None = None,
+    ) -> SyncSupervisor:
+        """See `Queue.create_supervisor`."""
+        return SyncSupervisor(
+            self,
+            lambda queue: queue.create_supervisor(
+                interval=interval,
+                reclaim_stuck_jobs=reclaim_stuck_jobs,
+                cleanup_jobs_after=cleanup_jobs_after,
+                cleanup_events_after=cleanup_events_after,
+                on_error=on_error,
+            ),
+        )
 
-        return self._call(once)
-
-    def on(self, event: str, listener: Listener) -> None:
+    def on(self, event: EventKind, listener: Listener) -> None:
         """See `Queue.on`."""
         self._queue().on(event, listener)
 
-    def once(self, event: str, listener: Listener) -> None:
+    def once(self, event: EventKind, listener: Listener) -> None:
         """See `Queue.once`."""
         self._queue().once(event, listener)
 
-    def off(self, event: str, listener: Listener) -> None:
+    def off(self, event: EventKind, listener: Listener) -> None:
         """See `Queue.off`."""
         self._queue().off(event, listener)
 
-    def remove_all_listeners(self, event: str | None = None) -> None:
+    def remove_all_listeners(self, event: EventKind | None = None) -> None:
         """See `Queue.remove_all_listeners`."""
         self._queue().remove_all_listeners(event)
 
     def _call(self, what: Callable[[Queue], Coroutine[Any, Any, T]]) -> T:
-        return self._ready().call(what)
+        return self._running().call(what)
 
     def _queue(self) -> Queue:
-        return self._ready().queue
+        return self._running().queue
 
-    def _ready(self) -> _Running:
+    def _running(self) -> QueueLoop:
         with self._lock:
             if self._is_closed:
-                raise DataQueueError("this SyncQueue is closed")
-            if self._running is None or self._running.pid != os.getpid():
-                self._running = _Running(self._open)
-            return self._running
+                raise closed()
+            if self._loop is None:
+                self._loop = QueueLoop(self._open)
+                for event, listener, once in self._inherited:
+                    self._loop.queue._listeners.add(event, listener, once=once)
+                self._inherited = []
+            return self._loop
+
+    def _begin_anew(self) -> None:
+        """In the child of a fork, where the loop's thread is not, and the lock may be held for ever."""
+        self._lock = threading.Lock()
+        if self._loop is not None:
+            _FORSAKEN.append(self._loop)
+            self._inherited = self._loop.queue._listeners.registered()
+            self._loop = None
 
 
-class _Running:
-    """An open queue and the loop it lives on, of one process."""
+class _SyncWork(Generic[W]):
+    """What runs on the loop of a `SyncQueue`, made anew after a fork."""
 
-    def __init__(self, open_queue: Callable[[], Queue]) -> None:
-        self.pid = os.getpid()
-        self._loop = asyncio.new_event_loop()
-        # A daemon: a program that forgets to close must still end.
-        self._thread = threading.Thread(target=self._loop.run_forever, name="dataqueue-sync", daemon=True)
-        self._thread.start()
-        try:
-            self.queue = asyncio.run_coroutine_threadsafe(_opened(open_queue), self._loop).result()
-        except BaseException:
-            self._end()
-            raise
+    def __init__(self, queue: SyncQueue, make: Callable[[Queue], W]) -> None:
+        self._queue = queue
+        self._make: Callable[[Queue], W] = make
+        self._made: tuple[Queue, W] | None = None
+        # At once: what is wrong with the arguments is raised where they are given.
+        self._call(_nothing)
 
-    def call(self, what: Callable[[Queue], Coroutine[Any, Any, T]]) -> T:
-        if threading.current_thread() is self._thread:
-            raise DataQueueError(
-                "a handler or listener on the queue's own loop cannot wait for it: use the async Queue"
-            )
-        return asyncio.run_coroutine_threadsafe(what(self.queue), self._loop).result()
+    @property
+    def is_running(self) -> bool:
+        """Whether it is at work in this process."""
+        loop, made = self._queue._loop, self._made
+        return loop is not None and made is not None and made[0] is loop.queue and made[1].is_running
 
-    def close(self) -> None:
-        self.call(lambda queue: queue.close())
-        self._end()
+    def start_in_background(self) -> None:
+        """Go on until it is stopped; returns at once. While it is at work already, nothing changes."""
+        self._call(_in_background)
 
-    def _end(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+    def stop(self) -> None:
+        """As its asynchronous counterpart."""
+        self._call(lambda work: work.stop())
+
+    def stop_and_drain(self, timeout: float | timedelta = 30.0) -> None:
+        """As its asynchronous counterpart."""
+        self._call(lambda work: work.stop_and_drain(timeout))
+
+    def _call(self, what: Callable[[W], Coroutine[Any, Any, T]]) -> T:
+        async def call(queue: Queue) -> T:
+            if self._made is None or self._made[0] is not queue:
+                self._made = queue, self._make(queue)
+            return await what(self._made[1])
+
+        return self._queue._call(call)
 
 
-async def _opened(open_queue: Callable[[], Queue]) -> Queue:
-    return open_queue()
+class SyncProcessor(_SyncWork[Processor]):
+    """A `Processor` that any thread may call. Made by `SyncQueue`."""
+
+    def start(self) -> int:
+        """See `Processor.start`."""
+        return self._call(lambda processor: processor.start())
+
+
+class SyncSupervisor(_SyncWork[QueueSupervisor]):
+    """A `QueueSupervisor` that any thread may call. Made by `SyncQueue`."""
+
+    def start(self) -> dict[str, int]:
+        """See `QueueSupervisor.start`."""
+        return self._call(lambda supervisor: supervisor.start())
+
+
+async def _nothing(_: object) -> None: ...
+
+
+async def _in_background(work: Processor | QueueSupervisor) -> None:
+    work.start_in_background()
+
+
+_ALL: Final[WeakSet[SyncQueue]] = WeakSet()
+_FORSAKEN: Final[list[QueueLoop]] = []
+"""Of the parent of a fork: to close them, or to let them be collected, might speak on the parent's connections."""
+
+
+def _after_fork() -> None:
+    for queue in list(_ALL):
+        queue._begin_anew()
+
+
+os.register_at_fork(after_in_child=_after_fork)

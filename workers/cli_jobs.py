@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
+from operator import itemgetter
 from typing import Annotated, Any, Final
 
 import typer
@@ -46,7 +47,7 @@ FOR_PEOPLE: Final = (
     Column("TAGS", lambda job: ", ".join(job["tags"])),
 )
 FOR_PROGRAMS: Final = tuple(
-    Column(name, lambda job, name=name: job[name])
+    Column(name, itemgetter(name))
     for name in ("id", "job_type", "status", "pending_reason", "attempts", "max_attempts", "priority", "run_at",
                  "created_at", "tags")
 )  # fmt: skip

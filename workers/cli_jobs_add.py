@@ -124,11 +124,16 @@ def _say(session: Session, enqueued: Any) -> None:
 
 
 def _wait(session: Session, client: Any, job_id: str, seconds: float) -> None:
+    from dataqueue.errors import DataQueueError
     from workers.cli_progress import progress
     from workers.cli_waiting import ENDED, until_ended
 
-    with progress(f"waiting for {job_id}"):
-        job = until_ended(client, job_id, within=seconds)
+    try:
+        with progress(f"waiting for {job_id}"):
+            job = until_ended(client, job_id, within=seconds)
+    except (DataQueueError, KeyboardInterrupt):
+        session.out.note(f"dataqueue: job {job_id} is enqueued, and may be watched later")
+        raise
     session.out.document(job)
     if job["status"] not in ENDED:
         session.out.note(

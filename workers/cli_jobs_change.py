@@ -113,7 +113,11 @@ def _confirmed(verb: Verb, matched: int) -> bool:
         raise Refused(
             f"the filter finds {matched} jobs to {verb}, and nobody is there to ask: give --yes, or --dry-run"
         )
-    return typer.confirm(f"{verb.capitalize()} {matched} {'job' if matched == 1 else 'jobs'}?", err=True)
+    try:
+        return typer.confirm(f"{verb.capitalize()} {matched} {'job' if matched == 1 else 'jobs'}?", err=True)
+    except typer.Abort:
+        print(file=sys.stderr)
+        return False
 
 
 def _say(out: Output, result: BulkResult) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dataqueue.client.answers import ImportAnswer
     from workers.cli_progress import Advance
 
-_LONGEST_LINE: Final = 16 << 20
+LONGEST_LINE: Final = 16 << 20
 
 
 @takes("session", session_of)
@@ -49,7 +49,7 @@ def import_(
             with progress("importing", total=size, in_bytes=True) as advance:
                 for answer in client.import_jobs(_read(lines, advance)):
                     heard.take(answer)
-        except (DataQueueError, KeyboardInterrupt):
+        except (DataQueueError, Refused, KeyboardInterrupt):
             heard.tell_how_to_go_on(file)
             raise
     if heard.rejected:
@@ -64,21 +64,18 @@ class _Heard:
         self._last = self._answered = self.rejected = 0
 
     def take(self, answer: ImportAnswer) -> None:
+        # Counted before it is shown: whoever saw it and pressed Ctrl-C is told of it.
+        if "line" in answer:
+            self._last = answer["line"]
+            self._answered += 1
+            self.rejected += "error" in answer
         if self._out.as_json:
             self._out.document(answer)
-        if "summary" in answer:
-            counts = answer["summary"]
-            if not self._out.as_json:
-                self._out.note(
-                    "{lines} lines: {created} created, {existing} existing, {rejected} rejected".format(**counts)
-                )
-            return
-        self._last = answer["line"]
-        self._answered += 1
-        if "error" in answer:
-            self.rejected += 1
-            if not self._out.as_json:
-                self._out.line(answer["line"], answer["error"]["code"], answer["error"]["detail"])
+        elif "summary" in answer:
+            counts = "{lines} lines: {created} created, {existing} existing, {rejected} rejected"
+            self._out.note(counts.format(**answer["summary"]))
+        elif "error" in answer:
+            self._out.line(answer["line"], answer["error"]["code"], answer["error"]["detail"])
 
     def tell_how_to_go_on(self, file: str) -> None:
         same = "the same lines" if file == "-" else file
@@ -106,9 +103,9 @@ def _opened(file: str) -> Iterator[tuple[BinaryIO, int | None]]:
 
 def _read(lines: BinaryIO, advance: Advance) -> Iterator[bytes]:
     number = 0
-    while line := lines.readline(_LONGEST_LINE):
+    while line := lines.readline(LONGEST_LINE):
         number += 1
-        if len(line) == _LONGEST_LINE:
+        if len(line) == LONGEST_LINE:
             raise Refused(f"line {number} is longer than 16 MiB: one job a line; a JSON array is no NDJSON")
         advance(len(line))
         yield line

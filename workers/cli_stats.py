@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Annotated, Any, Final
 
 import typer
@@ -11,10 +12,13 @@ from workers.cli_output import Column
 from workers.cli_parameters import takes
 from workers.cli_session import Session, session_of
 
+
+def _count(status: str, item: Any) -> object:
+    return item["counts"].get(status, 0)
+
+
 _STATUSES: Final = ("pending", "processing", "waiting", "completed", "failed", "cancelled")
-_COUNTS: Final = tuple(
-    Column(status.upper(), lambda item, status=status: item["counts"].get(status, 0)) for status in _STATUSES
-)
+COUNTS: Final = tuple(Column(status.upper(), partial(_count, status)) for status in _STATUSES)
 _TAG: Final = (Column("TAG", lambda item: item["tag"], whole=True), Column("TOTAL", lambda item: item["total"]))
 _TYPE: Final = (Column("TYPE", lambda item: item["job_type"], whole=True),)
 
@@ -33,7 +37,7 @@ def tags(
     """
     with session.client() as client:
         found = client.tags(prefix, page_size=1000) if tag is None else iter([client.tag(tag)])
-        session.out.rows((*_TAG, *_COUNTS), found, none="No job has such a tag.")
+        session.out.rows((*_TAG, *COUNTS), found, none="No job has such a tag.")
 
 
 @takes("session", session_of)
@@ -51,7 +55,7 @@ def stats(session: Session) -> None:
         out.document(stats, shown=dict(_flat(stats)))
         return
     by_type = [{"job_type": name, "counts": counts} for name, counts in sorted(stats["by_type"].items())]
-    out.rows((*_TYPE, *_COUNTS), [*by_type, {"job_type": "all", "counts": stats["by_status"]}], none="")
+    out.rows((*_TYPE, *COUNTS), [*by_type, {"job_type": "all", "counts": stats["by_status"]}], none="")
     age, hour = stats["oldest_ready_age"], stats["last_hour"]
     print()
     latency = "  ".join(f"{name} {value:g}" for name, value in hour["latency_ms"].items() if value is not None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Annotated, Final
 
 import typer
@@ -12,7 +13,7 @@ from workers.cli_session import Session, session_of
 
 app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 _NAMES: Final = ("id", "kind", "state", "jobs_held", "last_beat_at", "job_types")
-_FOR_PROGRAMS: Final = tuple(Column(name, lambda worker, name=name: worker[name]) for name in _NAMES)
+_FOR_PROGRAMS: Final = tuple(Column(name, itemgetter(name)) for name in _NAMES)
 _FOR_PEOPLE: Final = (
     Column("ID", lambda worker: worker["id"], whole=True),
     Column("KIND", lambda worker: worker["kind"]),

@@ -5,9 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import faulthandler
-import os
-import secrets
-import socket
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -16,6 +13,7 @@ from typing import Final
 import uvloop
 
 from dataqueue.handlers import registry
+from dataqueue.ids import new_worker_id
 from dataqueue.maintenance import Maintenance
 from dataqueue.processing.worker import Worker
 from dataqueue.settings import WorkerSettings
@@ -79,7 +77,7 @@ async def _work(
         settings,
         storage,
         registry,
-        worker_id=_worker_id(),
+        worker_id=new_worker_id(),
         open_storage=open_another,
         job_types=job_types,
         isolate=Isolation(modules),
@@ -127,11 +125,6 @@ def _served(asked: Sequence[str]) -> tuple[str, ...]:
 
 def _listen_url(settings: WorkerSettings) -> str | None:
     return None if settings.listen_url is None else settings.listen_url.get_secret_value()
-
-
-def _worker_id() -> str:
-    """Unique, and telling to whoever reads `locked_by`."""
-    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
 
 
 if __name__ == "__main__":

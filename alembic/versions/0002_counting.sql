@@ -27,7 +27,11 @@ create function dataqueue.bucket_of(taken interval) returns smallint language sq
     select cast(least(greatest(floor(8 * ln(greatest(date_part('epoch', taken) * 1000, 1)) / ln(2.0::float8)), 0), 400) as smallint)
 $$;
 
-create function dataqueue.count_added() returns trigger language plpgsql as $$
+-- A session plans these statements once, by the rows of its first call and the tables as they are then. So a plan has to be
+-- good for one row and a thousand: joins by hash, job_spec by its key. Without, a session that began with a single job
+-- took 109 ms to complete a thousand instead of 35.
+create function dataqueue.count_added() returns trigger language plpgsql
+set enable_nestloop = off set enable_seqscan = off as $$
 begin
     insert into dataqueue.type_delta
     select namespace_id, job_type_id, status, count(*) from added group by namespace_id, job_type_id, status;
@@ -44,7 +48,8 @@ begin
 end
 $$;
 
-create function dataqueue.count_moved() returns trigger language plpgsql as $$
+create function dataqueue.count_moved() returns trigger language plpgsql
+set enable_nestloop = off set enable_seqscan = off as $$
 begin
     insert into dataqueue.type_delta
     select namespace_id, job_type_id, status, sum(n) from (
@@ -73,7 +78,8 @@ end
 $$;
 
 -- The specification must still be there: whoever removes a job removes that afterwards, in a statement of its own.
-create function dataqueue.count_removed() returns trigger language plpgsql as $$
+create function dataqueue.count_removed() returns trigger language plpgsql
+set enable_nestloop = off set enable_seqscan = off as $$
 begin
     insert into dataqueue.type_delta
     select namespace_id, job_type_id, status, -count(*) from removed group by namespace_id, job_type_id, status;

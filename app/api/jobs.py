@@ -7,7 +7,6 @@ from typing import Annotated
 
 from fastapi import APIRouter
 from fastapi import Query as QueryParameters
-from starlette.types import Receive
 
 from app.auth import requires
 from app.cursors import place_of, position_of, read_cursor, write_cursor
@@ -65,7 +64,7 @@ async def read_job(job_id: JobId, query: Annotated[JobQuery, QueryParameters()],
     job = await call.jobs.get(job_id)
     if query.wait > 0 and not job.status.is_terminal:
         waiting = call.service.watcher.wait(call.namespace, job_id, timeout=query.wait)
-        await _unless_gone(call.receive, asyncio.ensure_future(waiting))
+        await _unless_gone(call, asyncio.ensure_future(waiting))
         job = await call.jobs.get(job_id)
     return Answer(job_json(job))
 
@@ -121,9 +120,9 @@ async def retry_job(job_id: JobId, call: Call, body: NoFields | None = None) -> 
     return Answer(job_json(job))
 
 
-async def _unless_gone(receive: Receive, waiting: asyncio.Future[None]) -> None:
+async def _unless_gone(call: Call, waiting: asyncio.Future[None]) -> None:
     """Wait, unless the caller hangs up first."""
-    hung_up = asyncio.ensure_future(_hang_up(receive))
+    hung_up = asyncio.ensure_future(call.hang_up())
     try:
         await asyncio.wait((waiting, hung_up), return_when=asyncio.FIRST_COMPLETED)
         if not waiting.done():
@@ -132,8 +131,3 @@ async def _unless_gone(receive: Receive, waiting: asyncio.Future[None]) -> None:
     finally:
         waiting.cancel()
         hung_up.cancel()
-
-
-async def _hang_up(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

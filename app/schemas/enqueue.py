@@ -25,12 +25,16 @@ from app.schemas.fields import (
     duration_schema,
 )
 from dataqueue.domain.job import EMPTY_OBJECT, JobStatus, Json, NewJob
+from dataqueue.domain.limits import (
+    HIGHEST_PRIORITY,
+    LARGEST_BATCH,
+    LONGEST_TIMEOUT_MS,
+    LOWEST_PRIORITY,
+    MOST_ATTEMPTS,
+    MOST_TAGS,
+)
 from dataqueue.domain.retry import RetryPolicy
 from dataqueue.ids import new_id
-
-LARGEST_BATCH: Final = 1000
-_MOST_TAGS: Final = 50
-_CENTURY_MS: Final = 100 * 365 * 86_400_000
 
 
 def once_each(tags: list[str]) -> list[str]:
@@ -67,16 +71,18 @@ class EnqueueRequest(RequestBody):
     job_type: Name = Field(description="Which handler does it.")
     # A factory, because a default would be documented as the text it is.
     payload: Payload = Field(default_factory=lambda: EMPTY_OBJECT, description="What the handler is given.")
-    priority: Annotated[int, Field(ge=-32768, le=32767), WHOLE] = Field(0, description="Higher goes first.")
+    priority: Annotated[int, Field(ge=LOWEST_PRIORITY, le=HIGHEST_PRIORITY), WHOLE] = Field(
+        0, description="Higher goes first."
+    )
     run_at: Instant = Field(None, description="Not before this instant; one in the past means now.")
     delay: Annotated[Delay, WithJsonSchema(duration_schema("Not before this long from now."))] = None
-    max_attempts: Annotated[int, Field(ge=1, le=1000), WHOLE] | None = Field(
+    max_attempts: Annotated[int, Field(ge=1, le=MOST_ATTEMPTS), WHOLE] | None = Field(
         None, description="How often it may be tried; if not given, what its type says, else 3."
     )
-    timeout_ms: Annotated[int, Field(ge=1, le=_CENTURY_MS), WHOLE] | None = Field(
+    timeout_ms: Annotated[int, Field(ge=1, le=LONGEST_TIMEOUT_MS), WHOLE] | None = Field(
         None, description="How long one attempt may take."
     )
-    tags: Annotated[list[Tag], Field(max_length=_MOST_TAGS), FailFast(), AfterValidator(once_each)] = Field(
+    tags: Annotated[list[Tag], Field(max_length=MOST_TAGS), FailFast(), AfterValidator(once_each)] = Field(
         default_factory=list, description="Labels; a repeated one is kept once."
     )
     idempotency_key: IdempotencyKey | None = Field(

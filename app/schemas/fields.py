@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 from app.errors import Code
 from dataqueue.domain.durations import LONGEST, SHORTEST, TEXT_PATTERN, UNITS, parse_duration
 from dataqueue.domain.job import EARLIEST, LATEST
+from dataqueue.domain.limits import LONGEST_KEY, LONGEST_TAG
 from dataqueue.domain.names import NAME_PATTERN, NAME_RULE, is_name
 from dataqueue.ids import is_uuid7
 
@@ -113,8 +114,7 @@ def duration_schema(description: str, *, zero: bool = False) -> dict[str, Any]:
             {
                 "type": "object",
                 "properties": {
-                    unit: {"type": "number", "minimum": 0, "maximum": most / seconds}
-                    for unit, seconds in UNITS.items()
+                    unit: {"type": "number", "minimum": 0, "maximum": most / seconds} for unit, seconds in UNITS.items()
                 },
                 "additionalProperties": False,
                 "minProperties": 1,
@@ -142,8 +142,8 @@ Name = Annotated[
     Field(json_schema_extra={"pattern": f"^{NAME_PATTERN}$", "minLength": 1, "maxLength": 200}),
 ]
 _NO_NUL: Final = Field(json_schema_extra={"pattern": r"^[^\u0000]*$"})
-Tag = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_text), _NO_NUL]
-IdempotencyKey = Annotated[str, StringConstraints(min_length=1, max_length=255), AfterValidator(_text), _NO_NUL]
+Tag = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_TAG), AfterValidator(_text), _NO_NUL]
+IdempotencyKey = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_KEY), AfterValidator(_text), _NO_NUL]
 JobId = Annotated[UUID, PlainValidator(_uuid), WithJsonSchema(_UUID_SCHEMA)]
 OwnId = Annotated[UUID | None, PlainValidator(_own_id), WithJsonSchema({"anyOf": [_OWN_ID_SCHEMA, {"type": "null"}]})]
 Instant = Annotated[

@@ -17,11 +17,10 @@ from app.schemas.fields import WHOLE, Instant, JobId, Moment, Name, Tag, refuse
 from app.schemas.jobs import PageQuery
 from dataqueue.domain.filters import JobFilter, Range, TagMode
 from dataqueue.domain.job import JobStatus
-from dataqueue.domain.limits import HIGHEST_PRIORITY, LOWEST_PRIORITY
+from dataqueue.domain.limits import HIGHEST_PRIORITY, LOWEST_PRIORITY, MOST_TAGS
 
 _INTEGER: Final = re.compile(r"-?\d{1,6}", re.ASCII)
 _MOST_ALTERNATIVES: Final = 100
-_MOST_TAGS: Final = 50
 _BOUNDS: Final = ("gt", "gte", "lt", "lte", "eq")
 
 
@@ -46,7 +45,7 @@ PriorityText = Annotated[
 ]
 Statuses = Annotated[list[JobStatus], Field(max_length=_MOST_ALTERNATIVES)]
 Names = Annotated[list[Name], Field(max_length=_MOST_ALTERNATIVES)]
-Tags = Annotated[list[Tag], Field(max_length=_MOST_TAGS)]
+Tags = Annotated[list[Tag], Field(max_length=MOST_TAGS)]
 _TAG_MODE: Final = (
     "How `tags` narrow: `all` of them (the default), `any`, `exact` these in any order, or `none` of them."
 )

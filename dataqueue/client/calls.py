@@ -14,7 +14,6 @@ from dataqueue.client.problems import ProblemError, unexpected
 
 T = TypeVar("T")
 PAGE: Final = 100
-LARGEST_PAGE: Final = 1000
 
 
 def as_is(answer: Any) -> Any:

@@ -134,4 +134,6 @@ def _is_repeatable(line: bytes) -> bool:
         job = decode(line)
     except ValueError:
         return True
+    except RecursionError:
+        return False
     return not isinstance(job, dict) or isinstance(job.get("idempotency_key"), str)

@@ -111,19 +111,19 @@ class Worker:
         self._is_seen = True
         await self._work(self._claim_on(), stop)
 
-    async def run_batch(self, size: int, hurry: asyncio.Event | None = None) -> int:
+    async def run_batch(self, size: int, stop: asyncio.Event, hurry: asyncio.Event) -> int:
         """Claim up to `size` jobs, run them, and answer how many once every outcome is written.
 
-        Raises what a claim raises, once what was claimed before is written. A worker runs one batch, or `run`, once.
+        `stop` claims no more, `hurry` also gives back what runs. Raises what a claim raises, once what was claimed
+        before is written. A worker runs one batch, or `run`, once.
         """
-        if hurry is not None:
-            self._hurried = hurry
+        self._hurried = hurry
         taken = [0]
 
         async def batch() -> None:
             taken.append(await self.claimer.run_batch(size))
 
-        await self._work(batch(), asyncio.Event())
+        await self._work(batch(), stop)
         return taken[-1]
 
     async def _claim_on(self) -> None:

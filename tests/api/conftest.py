@@ -12,6 +12,7 @@ from app.main import Api
 from dataqueue.storage.embedded import EmbeddedPostgres
 from dataqueue.storage.opening import open_storage
 from dataqueue.storage.port import Storage
+from tests.api.streams import Intercepted
 from tests.api.support import client_of, migrated, started
 
 
@@ -27,6 +28,12 @@ async def client(api: Api) -> AsyncIterator[httpx.AsyncClient]:
     """A caller of this machine without a key."""
     async with client_of(api) as client:
         yield client
+
+
+@pytest.fixture
+def writes(monkeypatch: pytest.MonkeyPatch, storage: Storage) -> Intercepted:
+    """The writes of new jobs into the default namespace."""
+    return Intercepted(monkeypatch, storage.jobs("default"))
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")

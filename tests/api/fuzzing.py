@@ -23,13 +23,17 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.main import Api
 from app.watching import Watcher
 from dataqueue.domain.keys import Scope as KeyScope
+from dataqueue.processing.presence import Presence
 from dataqueue.storage.port import Storage
 from tests.api.agreements import agree
 from tests.api.line_by_line import with_lists_of_lines
 from tests.api.support import given_key, started
+from tests.storage.given import NAMESPACE, REACHABLE, given_job
 
 _LONGEST_WAIT: Final = 0.01
-_SCENARIOS: Final = 40
+_SCENARIOS: Final = 6
+"""For each operation, on average."""
+_OF_EACH_STATUS: Final = 5
 
 
 class ImpatientWatcher(Watcher):
@@ -71,7 +75,7 @@ async def fuzzed(storage: Storage, *, folder: Path, seed: int, requests: int) ->
     async with started(storage) as app:
         app.service.watcher = ImpatientWatcher(storage)
         counted = Counted(app)
-        async with _served(counted) as url:
+        async with _somebody_working(storage), _served(counted) as url:
             schema = schemathesis.openapi.from_dict(
                 with_lists_of_lines(app.openapi()),
                 config=schemathesis.Config.from_dict(
@@ -85,6 +89,19 @@ async def fuzzed(storage: Storage, *, folder: Path, seed: int, requests: int) ->
         return seen
 
 
+@asynccontextmanager
+async def _somebody_working(storage: Storage) -> AsyncIterator[None]:
+    """Jobs of every status, and a worker: what callers alone do not bring about."""
+    for status in REACHABLE * _OF_EACH_STATUS:
+        await given_job(storage, status=status, tags=("seeded", str(status)))
+    presence = Presence(workers=storage.workers(NAMESPACE), worker_id="ann", job_types=["report"], drain=lambda: None)
+    beating = asyncio.create_task(presence.run())
+    try:
+        yield
+    finally:
+        beating.cancel()
+
+
 def _config(app: Api, *, seed: int, requests: int, identities: Path) -> dict[str, Any]:
     operations = [operation for path in app.openapi()["paths"].values() for operation in path.values()]
     varied = sum("parameters" in operation or "requestBody" in operation for operation in operations)
@@ -95,7 +112,7 @@ def _config(app: Api, *, seed: int, requests: int, identities: Path) -> dict[str
         # An operation that varies is asked this often in the phase of random requests. The phases before it
         # ask as much as the document gives cause for.
         "generation": {"mode": "all", "max-examples": math.ceil(requests / varied), "database": "none"},
-        "phases": {"stateful": {"generation": {"max-examples": _SCENARIOS}}},
+        "phases": {"stateful": {"generation": {"max-examples": _SCENARIOS * len(operations)}}},
         # What was learnt in one run must not steer the next.
         "cache": {"enabled": False},
         # They measure the machine and the document, not the service.

@@ -74,7 +74,7 @@ async def test_a_cancel_here_ends_a_wait_here(client: httpx.AsyncClient) -> None
         assert (await waiting).json()["status"] == "cancelled"
 
 
-@pytest.mark.parametrize("wait", ["0", "0s", "0.01", "0.05s"])
+@pytest.mark.parametrize("wait", ["0", "0s", "0.01", "0.05s", "0.010000000000000002", "1e-05", "4E-228"])
 async def test_when_the_time_is_up_the_job_is_answered_as_it_is(client: httpx.AsyncClient, wait: str) -> None:
     job_id = await enqueued(client)
     async with asyncio.timeout(SOON):
@@ -85,7 +85,8 @@ async def test_when_the_time_is_up_the_job_is_answered_as_it_is(client: httpx.As
 
 @shared
 @pytest.mark.parametrize(
-    "wait", ["61", "61s", "1m1s", "-1", "", "soon", "1e1", "NaN", "Infinity", "5 s", "{}", "9" * 400]
+    "wait",
+    ["61", "61s", "1m1s", "-1", "", "soon", "1e1", "NaN", "Infinity", "5 s", "{}", "9" * 400, "60.00000000000001"],
 )
 async def test_a_wait_is_a_duration_of_at_most_a_minute(bystander: httpx.AsyncClient, wait: str) -> None:
     response = await bystander.get(f"/v1/jobs/{NOBODYS_ID}", params={"wait": wait})

@@ -13,7 +13,7 @@ from dataqueue.clock import ManualClock
 from dataqueue.domain.workers import Orders
 from dataqueue.errors import StorageUnavailable
 from dataqueue.processing import presence as module
-from dataqueue.processing.presence import Presence
+from dataqueue.processing.presence import BEAT, Presence
 from dataqueue.processing.worker import Worker
 from dataqueue.settings import WorkerSettings
 from dataqueue.storage.port import LIVE_FOR, Hint, Storage, WorkerRegistry
@@ -44,10 +44,14 @@ async def states(storage: Storage) -> list[tuple[str, Orders]]:
 
 
 async def drained(storage: Storage, worker: Stoppable) -> None:
-    """Drain the worker as the API does, and wait until it has heard."""
+    """Drain the worker as the API does, and wait until it has heard; a hint that it did not hear is sent again."""
     await storage.workers(NAMESPACE).drain("ann")
-    await storage.notifier.publish(Hint("drain", NAMESPACE, ("ann",)))
-    await until(lambda: worker.worker.claimer.stopped, "it drains")
+
+    async def look() -> bool | None:
+        await storage.notifier.publish(Hint("drain", NAMESPACE, ("ann",)))
+        return True if worker.worker.claimer.stopped else None
+
+    await eventually("it drains", look, seconds=BEAT / 2)
 
 
 async def seen(storage: Storage) -> None:
@@ -137,7 +141,7 @@ async def test_one_batch_is_not_worth_signing_on(
 
     await enqueue(live_storage, "mail")
     worker = Worker(WorkerSettings(concurrency=1), live_storage, registry, worker_id="ann", open_storage=open_another)
-    assert await worker.run_batch(10) == 1
+    assert await worker.run_batch(10, asyncio.Event(), asyncio.Event()) == 1
     assert while_at_work == [[]]
 
 

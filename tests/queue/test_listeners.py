@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
+from dataqueue import queue_events
 from dataqueue.errors import Invalid
 from dataqueue.ids import new_id
-from dataqueue.listeners import Listeners
+from dataqueue.listeners import NAMES, Listeners
 from dataqueue.queue import Queue
-from dataqueue.queue_events import JobAdded, JobCancelled, JobEdited, JobRetried, QueueError
+from dataqueue.queue_events import ErrorEvent, JobAdded, JobCancelled, JobEdited, JobRetried
 from tests.storage.given import eventually
 
 
@@ -93,7 +96,7 @@ async def test_once_is_once() -> None:
 async def test_a_listener_that_raises_or_hangs_harms_nobody_and_the_error_is_told() -> None:
     listeners, hold = Listeners(), threading.Event()
     told: list[Any] = []
-    errors: list[QueueError] = []
+    errors: list[ErrorEvent] = []
 
     async def raise_it(event: Any) -> None:
         raise RuntimeError("not my day")
@@ -107,7 +110,7 @@ async def test_a_listener_that_raises_or_hangs_harms_nobody_and_the_error_is_tol
     async def hear(event: Any) -> None:
         told.append(event)
 
-    async def hear_error(event: QueueError) -> None:
+    async def hear_error(event: ErrorEvent) -> None:
         errors.append(event)
         raise RuntimeError("nor mine")
 
@@ -124,12 +127,12 @@ async def test_a_listener_that_raises_or_hangs_harms_nobody_and_the_error_is_tol
 
 async def test_a_listener_that_falls_far_behind_misses_events_and_that_is_told_once() -> None:
     listeners = Listeners()
-    errors: list[QueueError] = []
+    errors: list[ErrorEvent] = []
 
     async def hang(event: Any) -> None:
         await asyncio.Event().wait()
 
-    async def hear_error(event: QueueError) -> None:
+    async def hear_error(event: ErrorEvent) -> None:
         errors.append(event)
 
     listeners.add("job:added", hang)
@@ -141,7 +144,180 @@ async def test_a_listener_that_falls_far_behind_misses_events_and_that_is_told_o
     assert "behind" in str(errors[0].error)
 
 
+async def test_a_listener_that_caught_up_is_told_again_when_it_falls_behind_again() -> None:
+    listeners, go_on = Listeners(), asyncio.Event()
+    heard: list[Any] = []
+    errors: list[ErrorEvent] = []
+
+    async def dawdle(event: Any) -> None:
+        await go_on.wait()
+        heard.append(event)
+
+    async def hear_error(event: ErrorEvent) -> None:
+        errors.append(event)
+
+    listeners.add("job:added", dawdle)
+    listeners.add("queue:error", hear_error)
+    for times in (1, 2):
+        go_on.clear()
+        for _ in range(1100):
+            listeners.tell(added())
+        go_on.set()
+        await listeners.settle(within=10)
+        assert len(errors) == times
+        # One is in the listener's hands while a thousand wait.
+        assert 1000 * times <= len(heard) <= 1001 * times
+
+
+class Ear:
+    """Objects that are called, one of them asynchronously."""
+
+    def __init__(self) -> None:
+        self.heard: list[Any] = []
+
+    async def __call__(self, event: Any) -> None:
+        await asyncio.sleep(0)
+        self.heard.append(event)
+
+    async def twice(self, _: int, event: Any) -> None:
+        self.heard.append(event)
+
+
+async def test_whatever_can_be_called_listens() -> None:
+    listeners, ear = Listeners(), Ear()
+    plain: list[Any] = []
+    listeners.add("job:added", ear)
+    listeners.add("job:added", functools.partial(ear.twice, 2))
+    listeners.add("job:added", plain.append)
+    event = added()
+    listeners.tell(event)
+    await listeners.settle(within=10)
+    assert (ear.heard, plain) == ([event] * 2, [event])
+
+
+@pytest.mark.parametrize("kind", ["async def", "def"])
+@pytest.mark.parametrize("error", [SystemExit(1), asyncio.CancelledError(), ValueError()], ids=repr)
+async def test_whatever_a_listener_raises_it_hears_the_next_event(error: BaseException, kind: str) -> None:
+    listeners = Listeners()
+    heard: list[Any] = []
+    errors: list[ErrorEvent] = []
+
+    def fail(event: Any) -> None:
+        heard.append(event)
+        raise error
+
+    async def fail_asynchronously(event: Any) -> None:
+        fail(event)
+
+    listeners.add("job:added", fail_asynchronously if kind == "async def" else fail)
+    listeners.add("queue:error", errors.append)
+    for _ in range(2):
+        listeners.tell(added())
+        await listeners.settle(within=10)
+    assert (len(heard), [told.error for told in errors]) == (2, [error, error])
+
+
+async def test_a_def_that_hands_back_a_coroutine_is_told_what_to_do() -> None:
+    listeners = Listeners()
+    errors: list[ErrorEvent] = []
+    listeners.add("job:added", lambda event: asyncio.sleep(0, event))
+    listeners.add("error", errors.append)
+    listeners.tell(added())
+    await listeners.settle(within=10)
+    assert "make it `async def`" in str(errors[0].error)
+
+
+@pytest.mark.parametrize("kind", ["async def", "def"])
+async def test_what_waits_for_a_listener_is_not_heard_once_it_is_taken_off(kind: str) -> None:
+    listeners = Listeners()
+    begun, go_on = threading.Event(), threading.Event()
+    heard: list[Any] = []
+
+    def hold(event: Any) -> None:
+        heard.append(event)
+        begun.set()
+        assert go_on.wait(10)
+
+    async def hold_asynchronously(event: Any) -> None:
+        heard.append(event)
+        begun.set()
+        await asyncio.to_thread(go_on.wait, 10)
+
+    listener = hold_asynchronously if kind == "async def" else hold
+    listeners.add("job:added", listener)
+    for _ in range(3):
+        listeners.tell(added())
+    assert await asyncio.to_thread(begun.wait, 10)
+    listeners.remove("job:added", listener)
+    go_on.set()
+    await listeners.settle(within=10)
+    assert len(heard) == 1
+
+
+async def test_of_a_listener_that_was_added_twice_one_is_taken_off() -> None:
+    listeners = Listeners()
+    heard: list[Any] = []
+    listeners.add("job:added", heard.append)
+    listeners.add("job:added", heard.append)
+    listeners.remove("job:added", heard.append)
+    listeners.tell(added())
+    await listeners.settle(within=10)
+    assert len(heard) == 1
+    listeners.remove("job:added", print)
+
+
+async def test_taking_off_the_listeners_of_one_event_leaves_the_others() -> None:
+    listeners = Listeners()
+    listeners.add("job:added", print)
+    listeners.add("error", print)
+    listeners.remove_all("error")
+    assert (listeners.hears("job:added"), listeners.hears("queue:error")) == (True, False)
+
+
+async def test_closing_ends_what_hangs_and_leaves_no_task() -> None:
+    listeners = Listeners()
+
+    async def hang(event: Any) -> None:
+        await asyncio.Event().wait()
+
+    listeners.add("job:added", hang)
+    listeners.tell(added())
+    await listeners.settle(within=0.01)
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    assert len(tasks) == 1
+    listeners.close()
+    await asyncio.wait(tasks)
+    assert all(task.cancelled() for task in tasks)
+
+
+async def test_telling_raises_nothing_even_when_no_thread_can_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    listeners, ear = Listeners(), Ear()
+    listeners.add("job:added", print)
+    listeners.add("job:added", ear)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with capture_logs() as lines:
+        listeners.tell(added())
+    monkeypatch.undo()
+    assert [line["event"] for line in lines] == ["listener.not_told"]
+
+    async def heard() -> bool | None:
+        return bool(ear.heard) or None
+
+    await eventually("the other is told", heard)
+
+
 def test_an_event_that_does_not_exist_is_refused() -> None:
     with pytest.raises(Invalid, match="job:done"):
         Listeners().add("job:done", print)
+    with pytest.raises(Invalid):
+        Listeners().remove("job:released", print)
     Listeners().add("job:progress", print)
+
+
+def test_the_name_of_each_event_is_one_that_can_be_listened_for() -> None:
+    kinds = [kind for kind in vars(queue_events).values() if isinstance(kind, type) and "event" in vars(kind)]
+    assert len(kinds) == 8
+    assert {vars(kind)["event"] for kind in kinds} < set(NAMES)

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from dataqueue.context import JobContext
 from dataqueue.domain.job import JobStatus
@@ -14,7 +15,7 @@ from dataqueue.errors import Invalid, StorageUnavailable
 from dataqueue.handlers import HandlerRegistry
 from dataqueue.job_spec import JobSpec
 from dataqueue.queue import Queue
-from dataqueue.queue_events import JobCancelled, JobCompleted, JobFailed, JobProcessing, QueueError
+from dataqueue.queue_events import ErrorEvent, JobCancelled, JobCompleted, JobFailed, JobProcessing
 from tests.storage.given import eventually
 
 
@@ -81,6 +82,15 @@ async def test_a_processor_in_the_background_takes_jobs_as_they_come(queue: Queu
     assert await queue.create_processor({"double": double}).start() == 1
 
 
+async def test_what_becomes_due_is_run_with_nobody_else_to_look(queue: Queue) -> None:
+    processor = queue.create_processor({"double": double}, poll_interval=0.05)
+    processor.start_in_background()
+    job_id = (await queue.add_job("double", 1, delay=0.1)).id
+    assert (await queue.get_job(job_id)).pending_reason == "scheduled"
+    await until(queue, "completed")
+    await processor.stop()
+
+
 async def test_draining_lets_running_jobs_finish_and_stopping_gives_them_back(queue: Queue) -> None:
     running, go_on = asyncio.Event(), asyncio.Event()
 
@@ -100,7 +110,9 @@ async def test_draining_lets_running_jobs_finish_and_stopping_gives_them_back(qu
 
     processor.start_in_background()
     await running.wait()
-    draining = asyncio.create_task(processor.stop_and_drain(30))
+    with capture_logs() as lines:
+        draining = asyncio.create_task(processor.stop_and_drain(30))
+        await eventually("it stops", lambda: _when("worker.stopping" in [line["event"] for line in lines]))
     go_on.set()
     await draining
     assert (await queue.get_job(job_id)).output == '"done"'
@@ -176,18 +188,18 @@ async def test_a_batch_that_cannot_be_asked_for_raises_and_tells_both_ways() -> 
     async def hear(event: Any) -> None:
         told.append(event)
 
-    async with Queue.open("postgresql://nobody@127.0.0.1:1/nowhere") as queue:
+    async with Queue("postgresql://nobody@127.0.0.1:1/nowhere") as queue:
         queue.on("error", hear)
         with pytest.raises(StorageUnavailable):
             await queue.create_processor({"double": double}, on_error=errors.append).start()
         await eventually("it is told", lambda: _when(bool(told)))
         assert isinstance(errors[0], StorageUnavailable)
-        assert isinstance(told[0], QueueError)
+        assert isinstance(told[0], ErrorEvent)
         assert told[0].error is errors[0]
 
 
 def test_a_handler_that_cannot_be_called_with_a_job_is_refused_when_it_is_named() -> None:
-    queue = Queue.open("postgresql://nobody@127.0.0.1:1/nowhere")
+    queue = Queue("postgresql://nobody@127.0.0.1:1/nowhere")
     with pytest.raises(Invalid):
         queue.create_processor({"mail": lambda a, b, c: None})
     with pytest.raises(Invalid):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,7 +17,6 @@ from dataqueue.errors import IllegalTransition, Invalid, NotFound
 from dataqueue.ids import new_id
 from dataqueue.job_spec import JobSpec
 from dataqueue.queue import Queue
-from dataqueue.settings import WorkerSettings
 from dataqueue.storage.opening import open_storage
 from tests.storage.given import SECOND, given_job, new_job
 
@@ -183,9 +183,7 @@ async def test_a_cancelled_job_is_retried_and_a_finished_one_deleted(queue: Queu
 
 async def test_stuck_jobs_are_reclaimed_and_old_ones_cleaned_up(database_url: str, clock: ManualClock) -> None:
     storage = open_storage(database_url, clock=clock)
-    queue = Queue(
-        storage, open_another=lambda: storage, namespace="default", settings=WorkerSettings(url=None)
-    )  # fmt: skip
+    queue = Queue(storage=storage)
     stuck = await given_job(storage, status=JobStatus.PROCESSING)
     assert await queue.reclaim_stuck_jobs() == 0
     clock.advance(31 * SECOND)
@@ -201,6 +199,7 @@ async def test_stuck_jobs_are_reclaimed_and_old_ones_cleaned_up(database_url: st
         await queue.get_job(old.id)
     assert await queue.cleanup_old_job_events(3650) == 0
     await queue.close()
+    await storage.close()
 
 
 async def test_a_namespace_holds_its_own_jobs(database_url: str) -> None:
@@ -211,3 +210,59 @@ async def test_a_namespace_holds_its_own_jobs(database_url: str) -> None:
         with pytest.raises(NotFound, match="no namespace 'nowhere'"):
             await elsewhere.add_job("mail")
     await storage.close()
+
+
+async def test_any_json_is_a_payload_null_too(queue: Queue) -> None:
+    for payload, text in ((None, "null"), (0, "0"), ("", '""'), ([], "[]")):
+        assert (await queue.get_job((await queue.add_job("mail", payload)).id)).payload == text
+
+
+async def test_an_id_may_be_text(queue: Queue) -> None:
+    job_id = str((await queue.add_job("mail")).id)
+    assert str((await queue.get_job(job_id)).id) == job_id
+    await queue.edit_job(job_id, priority=1)
+    assert (await queue.cancel_job(job_id)).priority == 1
+    await queue.retry_job(job_id)
+    assert len(await queue.get_job_events(job_id)) == 4
+    await queue.cancel_job(job_id)
+    await queue.delete_job(job_id)
+    with pytest.raises(Invalid) as refusal:
+        await queue.get_job("7")
+    assert refusal.value.loc == ("job_id",)
+
+
+@pytest.mark.parametrize(
+    ("ask", "field"),
+    [
+        (lambda queue: queue.get_jobs(limit=0), "limit"),
+        (lambda queue: queue.get_jobs(limit=1001), "limit"),
+        (lambda queue: queue.get_job_events(new_id(), limit=0), "limit"),
+        (lambda queue: queue.get_jobs_by_tags(["a"], "some"), "mode"),
+        (lambda queue: queue.get_jobs_by_tags("a"), "values"),
+        (lambda queue: queue.cleanup_old_jobs(-1), "retention"),
+        (lambda queue: queue.cleanup_old_job_events(timedelta(days=-1)), "days"),
+    ],
+)
+async def test_what_makes_no_sense_is_refused(queue: Queue, ask: Callable[[Queue], Awaitable[Any]], field: str) -> None:
+    with pytest.raises(Invalid) as refusal:
+        await ask(queue)
+    assert refusal.value.loc == (field,)
+
+
+async def test_more_jobs_than_a_batch_are_added_in_order(queue: Queue) -> None:
+    added = await queue.add_jobs(JobSpec("mail", number) for number in range(2001))
+    assert len({enqueued.id for enqueued in added}) == 2001
+    for index in (0, 999, 1000, 2000):
+        assert (await queue.get_job(added[index].id)).payload == str(index)
+
+
+async def test_pages_follow_each_other_to_the_end(queue: Queue) -> None:
+    added = await queue.add_jobs(JobSpec("mail") for _ in range(5))
+    found, before = [], None
+    while True:
+        page = await queue.get_jobs(before=before, limit=2)
+        found += [job.id for job in page.jobs]
+        before = page.next
+        if before is None:
+            break
+    assert found == [enqueued.id for enqueued in reversed(added)]

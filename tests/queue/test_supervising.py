@@ -9,12 +9,16 @@ from typing import Any
 from dataqueue.clock import ManualClock
 from dataqueue.domain.job import JobStatus
 from dataqueue.listeners import Listeners
+from dataqueue.processors import error_teller
 from dataqueue.queue import Queue
-from dataqueue.queue_events import QueueError
-from dataqueue.settings import WorkerSettings
+from dataqueue.queue_events import ErrorEvent
 from dataqueue.storage.opening import open_storage
 from dataqueue.supervising import QueueSupervisor
 from tests.storage.given import SECOND, eventually, given_job
+
+
+def nobody(error: BaseException, source: str) -> None:
+    raise AssertionError(f"{source}: {error}")
 
 
 async def _when(condition: bool) -> bool | None:
@@ -23,7 +27,7 @@ async def _when(condition: bool) -> bool | None:
 
 async def test_a_round_does_every_task_and_counts(database_url: str, clock: ManualClock) -> None:
     storage = open_storage(database_url, clock=clock)
-    queue = Queue(storage, open_another=lambda: storage, namespace="default", settings=WorkerSettings(url=None))
+    queue = Queue(storage=storage)
     await given_job(storage, status=JobStatus.COMPLETED)
     clock.advance(timedelta(days=2))
     await given_job(storage, status=JobStatus.PROCESSING)
@@ -35,13 +39,15 @@ async def test_a_round_does_every_task_and_counts(database_url: str, clock: Manu
         "reclaimed_jobs": 1,
         "cleaned_up_jobs": 1,
         "cleaned_up_events": 0,
+        "forgotten_workers": 0,
     }
     assert counts["folded_counts"] > 0
     only = await queue.create_supervisor(
         reclaim_stuck_jobs=False, cleanup_jobs_after=None, cleanup_events_after=None
     ).start()  # fmt: skip
-    assert set(only) == {"staged_jobs", "folded_counts"}
+    assert set(only) == {"staged_jobs", "folded_counts", "forgotten_workers"}
     await queue.close()
+    await storage.close()
 
 
 async def test_a_task_that_fails_is_told_both_ways_and_stops_no_other() -> None:
@@ -61,14 +67,22 @@ async def test_a_task_that_fails_is_told_both_ways_and_stops_no_other() -> None:
         errors.append(error)
         raise RuntimeError("and a callback that fails too")
 
+    async def broken_too() -> None:
+        raise RuntimeError("nor here")
+
     listeners.add("error", hear)
     supervisor = QueueSupervisor(
-        {"broken": broken, "fine": fine}, interval=60, on_error=complain, listeners=listeners
-    )  # fmt: skip
+        {"broken": broken, "fine": fine},
+        silent={"silent": broken_too},
+        interval=60,
+        tell_error=error_teller(listeners, complain),
+    )
     assert await supervisor.start() == {"broken": 0, "fine": 3}
-    await eventually("it is told", lambda: _when(bool(told)))
-    assert isinstance(told[0], QueueError)
-    assert (told[0].source, [str(error) for error in errors]) == ("broken", ["no luck"])
+    await eventually("all is told", lambda: _when(len(told) == 4 and len(errors) == 2))
+    assert [str(error) for error in errors] == ["nor here", "no luck"]
+    assert all(isinstance(event, ErrorEvent) for event in told)
+    assert [event.source for event in told] == ["silent", "broken", *["listener of on_error"] * 2]
+    assert [str(event.error) for event in told[2:]] == ["and a callback that fails too"] * 2
 
 
 async def test_it_goes_on_in_the_background_until_it_is_stopped() -> None:
@@ -79,7 +93,7 @@ async def test_it_goes_on_in_the_background_until_it_is_stopped() -> None:
         rounds += 1
         return 0
 
-    supervisor = QueueSupervisor({"count": count}, interval=0.001, on_error=None, listeners=Listeners())
+    supervisor = QueueSupervisor({"count": count}, silent={}, interval=0.001, tell_error=nobody)
     supervisor.start_in_background()
     supervisor.start_in_background()
     assert supervisor.is_running
@@ -96,7 +110,7 @@ async def test_stopping_cuts_off_a_task_that_takes_its_time() -> None:
         await asyncio.Event().wait()
         return 0
 
-    supervisor = QueueSupervisor({"endless": endless}, interval=60, on_error=None, listeners=Listeners())
+    supervisor = QueueSupervisor({"endless": endless}, silent={}, interval=60, tell_error=nobody)
     supervisor.start_in_background()
     await begun.wait()
     await supervisor.stop_and_drain(0.01)

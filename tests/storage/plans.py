@@ -28,17 +28,17 @@ class Explained:
 
     def buffers(self) -> int:
         """Buffers read, found in memory or not."""
-        return sum(_own_buffers(node) for node in _walk(self._root))
+        return sum(_own_buffers(node) for node in walk(self._root))
 
     def buffers_for(self, index: str) -> int:
         """Those of them that were read to find rows by an index."""
-        return sum(_own_buffers(node) for node in _walk(self._root) if node.get("Index Name") == index)
+        return sum(_own_buffers(node) for node in walk(self._root) if node.get("Index Name") == index)
 
     def indexes_used(self) -> set[str]:
-        return {node["Index Name"] for node in _walk(self._root) if "Index Name" in node}
+        return {node["Index Name"] for node in walk(self._root) if "Index Name" in node}
 
     def tables_read_whole(self) -> set[str]:
-        return {node["Relation Name"] for node in _walk(self._root) if node["Node Type"] == "Seq Scan"}
+        return {node["Relation Name"] for node in walk(self._root) if node["Node Type"] == "Seq Scan"}
 
 
 @asynccontextmanager
@@ -86,10 +86,11 @@ async def explaining_each(database: Database) -> AsyncIterator[list[Explained]]:
         yield plans
 
 
-def _walk(node: Node) -> Iterator[Node]:
+def walk(node: Node) -> Iterator[Node]:
+    """A node of a plan and all beneath it."""
     yield node
     for child in node.get("Plans", ()):
-        yield from _walk(child)
+        yield from walk(child)
 
 
 def _own_buffers(node: Node) -> int:

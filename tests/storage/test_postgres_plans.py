@@ -33,7 +33,8 @@ with made as (
         case n % 3 when 2 then 'completed' else 'pending' end, case n % 3 when 1 then 'scheduled' end,
         case n % 3 when 1 then now() + n * interval '1 second' else now() - n * interval '1 second' end,
         case n % 3 when 1 then now() + n * interval '1 second' end, case n % 3 when 2 then 1 else 0 end,
-        case n % 3 when 2 then 1 else 0 end, case n % 3 when 2 then now() end, case n % 3 when 2 then now() end, now(), now()
+        case n % 3 when 2 then 1 else 0 end, case n % 3 when 2 then now() end,
+        case n % 3 when 2 then now() end, now(), now()
     from generate_series(1, $1) as n, dataqueue.job_type as mine, dataqueue.job_type as other
     where mine.name = 'mail' and other.name = 'other'
     returning id, job_type_id, seq

@@ -82,7 +82,7 @@ def test_a_payload_that_does_not_fit_is_not_tried_again() -> None:
 def test_an_output_that_is_no_json_is_not_tried_again() -> None:
     failure = run(lambda: math.nan)
     assert (failure.reason, failure.retry_after, failure.type) == (FailureReason.HANDLER_ERROR, None, "InvalidOutput")
-    assert "cannot be JSON" in failure.message
+    assert "not finite" in failure.message
 
 
 async def test_an_async_handler_is_judged_alike() -> None:

@@ -41,7 +41,7 @@ def test_three_statuses_are_terminal() -> None:
 
 def test_a_new_job_without_a_word_has_the_defaults_of_the_contract() -> None:
     asked = NewJob(id=new_id(), job_type="mail")
-    assert (asked.payload, asked.priority, asked.max_attempts, asked.tags) == ("{}", 0, 3, ())
+    assert (asked.payload, asked.priority, asked.max_attempts, asked.tags) == ("{}", 0, None, ())
     assert (asked.run_at, asked.delay, asked.timeout_ms, asked.idempotency_key) == (None, None, None, None)
     assert (asked.retry, asked.dead_letter_job_type) == (RetryPolicy(), None)
     assert (EMPTY_OBJECT, NULL) == ("{}", "null")

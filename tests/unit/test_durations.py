@@ -100,7 +100,7 @@ def test_less_than_nothing_is_a_duration_nowhere(value: object) -> None:
         parse_duration(value, zero=True)
 
 
-@pytest.mark.parametrize("value", [1e-7, "0.0000001s", {"seconds": 1e-9}])
+@pytest.mark.parametrize("value", [1e-7, 9e-7, "0.0000001s", {"seconds": 1e-9}])
 def test_what_is_too_short_to_be_told_from_nothing_is_not_positive(value: object) -> None:
     with pytest.raises(ValueError, match="must be a positive duration"):
         parse_duration(value)

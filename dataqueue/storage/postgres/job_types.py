@@ -26,12 +26,12 @@ class PostgresJobTypeStore:
 
     async def page(self, *, after: str | None, limit: int) -> list[JobType]:
         namespace_id = await self._namespaces.id_of(self._namespace)
-        rows = await self._database.run("types/page", namespace_id=namespace_id, after=after, limit=limit)
+        rows = await self._database.run("job_types/page", namespace_id=namespace_id, after=after, limit=limit)
         return [_job_type_of(row) for row in rows]
 
     async def get(self, job_type: str) -> JobType:
         namespace_id = await self._namespaces.id_of(self._namespace)
-        rows = await self._database.run("types/get", namespace_id=namespace_id, name=job_type)
+        rows = await self._database.run("job_types/get", namespace_id=namespace_id, name=job_type)
         if not rows:
             raise NotFound("no such job type")
         return _job_type_of(rows[0])
@@ -39,7 +39,7 @@ class PostgresJobTypeStore:
     async def put(self, job_type: str, settings: JobTypeSettings) -> None:
         options = {name: value for name, value in asdict(settings).items() if name != _NO_OPTION and value is not None}
         await self._database.run(
-            "types/put",
+            "job_types/put",
             namespace_id=await self._namespace_id(),
             name=job_type,
             paused=settings.paused,
@@ -48,7 +48,7 @@ class PostgresJobTypeStore:
 
     async def pause(self, job_type: str, *, paused: bool) -> None:
         namespace_id = await self._namespace_id()
-        await self._database.run("types/pause", namespace_id=namespace_id, name=job_type, paused=paused)
+        await self._database.run("job_types/pause", namespace_id=namespace_id, name=job_type, paused=paused)
 
     async def _namespace_id(self) -> int:
         namespace_id = await self._namespaces.id_of(self._namespace)
