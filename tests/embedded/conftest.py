@@ -2,7 +2,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -22,7 +22,9 @@ def _reachable_folder() -> Iterator[Path]:
     finally:
         left = processes_in(folder)
         for process in left:
-            process.kill()
+            # A server's children end with it, before it is their turn.
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         psutil.wait_procs(left, timeout=0.1)
         shutil.rmtree(folder, ignore_errors=True)
 
