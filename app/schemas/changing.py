@@ -10,7 +10,7 @@ from app.errors import invalid
 from app.schemas import examples
 from app.schemas.enqueue import Payload, RequestBody, check_size, once_each
 from app.schemas.examples import shown
-from app.schemas.fields import WHOLE, Delay, Instant, Name, NotBuilt, Seconds, Tag, duration_schema
+from app.schemas.fields import Delay, Instant, Name, NotBuilt, Seconds, Tag, duration_schema
 from dataqueue.domain.edit import JobEdit
 from dataqueue.domain.job import NULL
 from dataqueue.domain.limits import (
@@ -32,17 +32,17 @@ class EditRequest(RequestBody):
     payload: Annotated[
         Payload, WithJsonSchema({"description": "What the handler is given. Null is the value null."})
     ] = Field(default_factory=lambda: NULL)
-    priority: Annotated[int, Field(ge=LOWEST_PRIORITY, le=HIGHEST_PRIORITY), WHOLE] | None = Field(
+    priority: Annotated[int, Field(ge=LOWEST_PRIORITY, le=HIGHEST_PRIORITY)] | None = Field(
         None, description="Higher goes first; null: 0."
     )
     run_at: Instant = Field(
         None, description="Not before this instant; null: now. Moves the next attempt of a job that waits for it."
     )
     delay: Annotated[Delay, WithJsonSchema(duration_schema("Not before this long from now; null: now."))] = None
-    max_attempts: Annotated[int, Field(ge=1, le=MOST_ATTEMPTS), WHOLE] | None = Field(
+    max_attempts: Annotated[int, Field(ge=1, le=MOST_ATTEMPTS)] | None = Field(
         None, description="How often it may be tried; null: what its type says, else 3."
     )
-    timeout_ms: Annotated[int, Field(ge=1, le=LONGEST_TIMEOUT_MS), WHOLE] | None = Field(
+    timeout_ms: Annotated[int, Field(ge=1, le=LONGEST_TIMEOUT_MS)] | None = Field(
         None, description="How long one attempt may take; null: as long as it takes."
     )
     tags: Annotated[list[Tag], Field(max_length=MOST_TAGS), AfterValidator(once_each)] | None = Field(

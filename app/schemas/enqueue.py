@@ -13,7 +13,6 @@ from app.json_text import json_text
 from app.schemas import examples
 from app.schemas.examples import shown
 from app.schemas.fields import (
-    WHOLE,
     Delay,
     IdempotencyKey,
     Instant,
@@ -71,15 +70,15 @@ class EnqueueRequest(RequestBody):
     job_type: Name = Field(description="Which handler does it.")
     # A factory, because a default would be documented as the text it is.
     payload: Payload = Field(default_factory=lambda: EMPTY_OBJECT, description="What the handler is given.")
-    priority: Annotated[int, Field(ge=LOWEST_PRIORITY, le=HIGHEST_PRIORITY), WHOLE] = Field(
+    priority: Annotated[int, Field(ge=LOWEST_PRIORITY, le=HIGHEST_PRIORITY)] = Field(
         0, description="Higher goes first."
     )
     run_at: Instant = Field(None, description="Not before this instant; one in the past means now.")
     delay: Annotated[Delay, WithJsonSchema(duration_schema("Not before this long from now."))] = None
-    max_attempts: Annotated[int, Field(ge=1, le=MOST_ATTEMPTS), WHOLE] | None = Field(
+    max_attempts: Annotated[int, Field(ge=1, le=MOST_ATTEMPTS)] | None = Field(
         None, description="How often it may be tried; if not given, what its type says, else 3."
     )
-    timeout_ms: Annotated[int, Field(ge=1, le=LONGEST_TIMEOUT_MS), WHOLE] | None = Field(
+    timeout_ms: Annotated[int, Field(ge=1, le=LONGEST_TIMEOUT_MS)] | None = Field(
         None, description="How long one attempt may take."
     )
     tags: Annotated[list[Tag], Field(max_length=MOST_TAGS), FailFast(), AfterValidator(once_each)] = Field(

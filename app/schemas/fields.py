@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, StringConstraints, WithJsonSchema
+from pydantic import AfterValidator, Field, PlainValidator, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from app.errors import Code
@@ -94,10 +94,6 @@ def _seconds(value: object) -> float | None:
     return None if value is None else _duration(value, zero=True).total_seconds()
 
 
-def _whole(value: object) -> object:
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
 def _not_built(value: object) -> None:
     if value is not None and value is not False:
         raise PydanticCustomError(Code.NOT_AVAILABLE, "is not available yet")
@@ -151,8 +147,6 @@ Instant = Annotated[
 ]
 Moment = Annotated[datetime, PlainValidator(_moment), WithJsonSchema(_INSTANT_SCHEMA)]
 """An instant that must be there."""
-WHOLE: Final = BeforeValidator(_whole)
-"""For an integer, after its bounds: to JSON 3.0 is one too, and some clients write it so."""
 Delay = Annotated[timedelta | None, PlainValidator(_delay)]
 Seconds = Annotated[float | None, PlainValidator(_seconds)]
 NotBuilt = Annotated[

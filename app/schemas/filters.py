@@ -13,7 +13,7 @@ from app.errors import invalid
 from app.schemas import examples
 from app.schemas.enqueue import RequestBody
 from app.schemas.examples import shown
-from app.schemas.fields import WHOLE, Instant, JobId, Moment, Name, Tag, refuse
+from app.schemas.fields import Instant, JobId, Moment, Name, Tag, refuse
 from app.schemas.jobs import PageQuery
 from dataqueue.domain.filters import JobFilter, Range, TagMode
 from dataqueue.domain.job import JobStatus
@@ -111,7 +111,7 @@ class FilterBody(RequestBody):
     job_type: Annotated[_SeveralNames, BeforeValidator(_listed, json_schema_input_type=Name | _SeveralNames)] = Field(
         default_factory=list, description="One or several."
     )
-    priority: Annotated[int, Field(ge=LOWEST_PRIORITY, le=HIGHEST_PRIORITY), WHOLE] = Field(
+    priority: Annotated[int, Field(ge=LOWEST_PRIORITY, le=HIGHEST_PRIORITY)] = Field(
         default_factory=_not_given, description="This priority exactly."
     )
     group_id: Tag = Field(default_factory=_not_given, description="Of this group.")

@@ -9,7 +9,7 @@ from pydantic.config import JsonDict
 
 from app.schemas.enqueue import RequestBody
 from app.schemas.examples import shown
-from app.schemas.fields import WHOLE, NotBuilt, Seconds, duration_schema
+from app.schemas.fields import NotBuilt, Seconds, duration_schema
 from app.schemas.tags import COUNTS, Counts
 from dataqueue.domain.counts import JobTypeSettings
 from dataqueue.domain.limits import LONGEST_TIMEOUT_MS, MOST_ATTEMPTS
@@ -40,10 +40,10 @@ class JobTypeSettingsIn(RequestBody):
     concurrency: NotBuilt = None
     group_concurrency: NotBuilt = None
     rate_limit: NotBuilt = None
-    max_attempts: Annotated[int, Field(ge=1, le=MOST_ATTEMPTS), WHOLE] | None = Field(
+    max_attempts: Annotated[int, Field(ge=1, le=MOST_ATTEMPTS)] | None = Field(
         None, description="How often a job may be tried."
     )
-    timeout_ms: Annotated[int, Field(ge=1, le=LONGEST_TIMEOUT_MS), WHOLE] | None = Field(
+    timeout_ms: Annotated[int, Field(ge=1, le=LONGEST_TIMEOUT_MS)] | None = Field(
         None, description="How long one attempt may take."
     )
     retry_delay: Annotated[

@@ -18,6 +18,7 @@ from tests.api.line_by_line import NDJSON, rejected
 
 # What the service says of requests that its document allows, and why the document cannot forbid them.
 BEYOND_A_SCHEMA: Final = {
+    r"must be an integer": "details B7: types are strict; to a schema 3.0 is an integer too",
     r"must be at most 100 years": "durations: their units are added up",
     r"must be a positive duration": "durations: their units are added up",
     r"must be at most 60 seconds": "details C18: the same for `wait`",

@@ -40,7 +40,6 @@ async def test_the_location_leads_to_the_job(client: httpx.AsyncClient) -> None:
         ("job_type", "x" * 200, "x" * 200),
         ("priority", 32767, 32767),
         ("priority", -32768, -32768),
-        ("priority", 3.0, 3),
         ("max_attempts", 1, 1),
         ("max_attempts", 1000, 1000),
         ("timeout_ms", 1, 1),

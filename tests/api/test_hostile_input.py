@@ -111,6 +111,7 @@ INVALID: Final = {
     "ref outside a batch": (field("ref", '"a"'), ["ref"]),
     "priority as a text": (field("priority", '"5"'), ["priority"]),
     "priority true": (field("priority", "true"), ["priority"]),
+    "priority 1.0": (field("priority", "1.0"), ["priority"]),
     "priority 1.5": (field("priority", "1.5"), ["priority"]),
     "priority null": (field("priority", "null"), ["priority"]),
     "priority 32768": (field("priority", "32768"), ["priority"]),

@@ -45,7 +45,7 @@ async def test_a_type_that_nobody_has_heard_of_is_not_found(bystander: httpx.Asy
 
 async def test_what_is_put_replaces_all_that_was(client: httpx.AsyncClient) -> None:
     given = {
-        "paused": True, "max_attempts": 7.0, "timeout_ms": 1500, "retry_delay": "1m", "retry_backoff": False,
+        "paused": True, "max_attempts": 7, "timeout_ms": 1500, "retry_delay": "1m", "retry_backoff": False,
         "retry_delay_max": {"hours": 1}, "concurrency": None,
     }  # fmt: skip
     response = await client.put("/v1/job-types/mail", json=given)
