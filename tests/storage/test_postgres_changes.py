@@ -75,7 +75,8 @@ async def given_jobs(storage: PostgresStorage, url: str, count: int) -> None:
 
 
 async def buffers_of_sweeps(storage: PostgresStorage) -> tuple[dict[str, float], set[str]]:
-    """Buffers for a changed job of the second batch of each sweep, and what was read from end to end."""
+    """Of the second batch of each sweep: buffers to find and lock, for each job looked at, and to change, for each job
+    changed (how many of those looked at match differs); and what was read from end to end."""
     spent, whole = {}, set()
     sweep, since = storage.jobs(NAMESPACE).sweep, datetime.now(UTC)
     for name, (verb, matching, edit) in SWEEPS.items():
@@ -86,7 +87,9 @@ async def buffers_of_sweeps(storage: PostgresStorage) -> tuple[dict[str, float],
             batch = await sweep(verb, there, before=first.next, limit=BATCH, edit=edit)
         assert batch.changed > BATCH / 4, name
         whole |= {f"{name}: {table}" for plan in plans for table in plan.tables_read_whole() - SMALL}
-        spent[name] = sum(plan.buffers() for plan in plans) / batch.changed
+        finding, *changing = [plan.buffers() for plan in plans]
+        spent[f"{name}: finding"] = finding / BATCH
+        spent[f"{name}: changing"] = sum(changing) / batch.changed
     return spent, whole
 
 
@@ -96,8 +99,8 @@ async def test_what_a_batch_reads_does_not_grow_with_what_is_there(live_storage:
     few, _ = await buffers_of_sweeps(live_storage)
     await given_jobs(live_storage, database_url, MANY)
     many, whole = await buffers_of_sweeps(live_storage)
-    log.info("buffers per changed job with few and with many jobs: %s, %s", few, many)
-    assert {name: (few[name], many[name]) for name in few if many[name] > 1.8 * few[name]} == {}
+    log.info("buffers for a job with few and with many jobs: %s, %s", few, many)
+    assert {name: (few[name], many[name]) for name in few if many[name] > 1.6 * few[name]} == {}
     assert whole == set()
 
 
