@@ -100,7 +100,8 @@ async def test_what_a_batch_reads_does_not_grow_with_what_is_there(live_storage:
     await given_jobs(live_storage, database_url, MANY)
     many, whole = await buffers_of_sweeps(live_storage)
     log.info("buffers for a job with few and with many jobs: %s, %s", few, many)
-    assert {name: (few[name], many[name]) for name in few if many[name] > 1.6 * few[name]} == {}
+    # An index a level deeper, and jobs that may each lie on pages of their own. Reading it all would be 40 for each.
+    assert {name: (few[name], many[name]) for name in few if many[name] > 1.6 * few[name] + 2} == {}
     assert whole == set()
 
 
