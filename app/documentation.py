@@ -19,13 +19,16 @@ _EXAMPLES: Final[dict[int, tuple[Code, str]]] = {
     403: (Code.INSUFFICIENT_SCOPE, "this key has none of the scopes that allow this: manage"),
     404: (Code.NOT_FOUND, "there is no such job"),
     409: (Code.ILLEGAL_TRANSITION, "cannot retry job 01936b2e-7c4a-7d3f-9b1c-5f0e8a2d4c61: its status is completed"),
+    410: (Code.POSITION_EXPIRED, "what came after this position is not kept any more"),
     413: (Code.BODY_TOO_LARGE, "The body is larger than the limit of 1048576 bytes."),
     415: (Code.UNSUPPORTED_MEDIA_TYPE, "Send JSON, with content-type application/json."),
     422: (Code.VALIDATION_FAILED, "body.job_type: is required"),
+    429: (Code.TOO_MANY_STREAMS, "This process has as many streams open as it may. Try again."),
     503: (Code.STORAGE_UNAVAILABLE, "The storage cannot be reached at the moment. Try again."),
 }
 _HEADERS: Final[dict[int, dict[str, Any]]] = {
     401: {"WWW-Authenticate": {"required": True, "schema": {"const": "Bearer"}, "description": "How to authenticate."}},
+    429: {"Retry-After": {"required": True, "schema": {"type": "integer"}, "description": "Seconds."}},
     503: {"Retry-After": {"required": True, "schema": {"type": "integer"}, "description": "Seconds."}},
 }
 _REQUEST_ID: Final[dict[str, Any]] = {
@@ -64,6 +67,7 @@ def openapi_document(routes: list[BaseRoute]) -> dict[str, Any]:
         routes=routes,
         tags=[
             {"name": "jobs", "description": "Enqueue, read, and change the course of jobs."},
+            {"name": "events", "description": "Follow what happens, as it happens."},
             {"name": "operations", "description": "For whoever runs the service."},
         ],
         license_info={"name": "MIT", "identifier": "MIT"},

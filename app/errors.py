@@ -18,6 +18,7 @@ from dataqueue.errors import (
     Invalid,
     LeaseLost,
     NotFound,
+    PositionExpired,
     StorageNotReady,
     StorageRefused,
     StorageUnavailable,
@@ -47,9 +48,11 @@ class Code(StrEnum):
     NOT_AVAILABLE = "not_available"
     NOT_FOUND = "not_found"
     PAYLOAD_TOO_LARGE = "payload_too_large"
+    POSITION_EXPIRED = "position_expired"
     STORAGE_NOT_READY = "storage_not_ready"
     STORAGE_REFUSED = "storage_refused"
     STORAGE_UNAVAILABLE = "storage_unavailable"
+    TOO_MANY_STREAMS = "too_many_streams"
     UNAUTHENTICATED = "unauthenticated"
     UNSUPPORTED = "unsupported"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
@@ -60,6 +63,7 @@ STATUS_OF: Final[dict[type[DataQueueError], int]] = {
     NotFound: 404,
     Conflict: 409,
     LeaseLost: 409,
+    PositionExpired: 410,
     Invalid: 422,
     Unauthenticated: 401,
     InsufficientScope: 403,

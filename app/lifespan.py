@@ -54,7 +54,7 @@ async def _serving(settings: Settings, storage: Storage) -> AsyncIterator[Servic
     service = Service(settings, storage)
     duties = (EventLogKeeper(upkeep=storage.upkeep), Folder(upkeep=storage.upkeep))
     upkeep = [keep_doing(duty, asyncio.Event()) for duty in duties]
-    loops = [asyncio.create_task(loop) for loop in (service.stager.run(), _hear(service), *upkeep)]
+    loops = [asyncio.create_task(loop) for loop in (service.stager.run(), _hear(service), service.hub.run(), *upkeep)]
     try:
         with _on_stop_signal(service):
             yield service
@@ -87,6 +87,8 @@ async def _hear(service: Service) -> None:
     """Hints of other processes, for whoever waits here."""
     async with service.storage.notifier.listen() as hints:
         async for hint in hints:
+            # Whatever it is about, it has left events.
+            service.hub.nudge()
             if hint.kind == "ended":
                 service.watcher.nudge()
             elif hint.kind == "admit":

@@ -112,6 +112,11 @@ def worker_json(worker: WorkerSeen) -> bytes:
     )
 
 
+def ticket_json(ticket: str, expires_at: datetime) -> bytes:
+    """A pass to the event stream."""
+    return orjson.dumps({"ticket": ticket, "expires_at": instant(expires_at)})
+
+
 def workers_json(workers: Iterable[WorkerSeen]) -> bytes:
     """All of them."""
     return orjson.dumps({"data": [orjson.Fragment(worker_json(worker)) for worker in workers]})

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
         JobProcessing,
         JobRetried,
     )
-    from dataqueue.storage.port import JobPage
+    from dataqueue.storage.answers import JobPage
     from dataqueue.supervising import QueueSupervisor
     from dataqueue.sweeping import BulkChange
     from dataqueue.sync import SyncProcessor, SyncQueue, SyncSupervisor
@@ -60,7 +60,7 @@ _LATER: Final = {
     "JobEdited": "dataqueue.queue_events",
     "JobEvent": "dataqueue.queue_events",
     "JobFailed": "dataqueue.queue_events",
-    "JobPage": "dataqueue.storage.port",
+    "JobPage": "dataqueue.storage.answers",
     "JobProcessing": "dataqueue.queue_events",
     "JobRetried": "dataqueue.queue_events",
     "JobSpec": "dataqueue.job_spec",

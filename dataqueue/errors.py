@@ -62,6 +62,12 @@ class Invalid(DataQueueError):
             self.code = code
 
 
+class PositionExpired(DataQueueError):
+    """The event log does not reach back that far any more, or does not reach that far yet."""
+
+    code = "position_expired"
+
+
 class Unauthenticated(DataQueueError):
     """No key, or one that nobody issued."""
 

@@ -32,7 +32,8 @@ from dataqueue.queue_opening import Opened, log_as_the_host_does, opened, settin
 from dataqueue.queue_upkeep import QueueUpkeep
 from dataqueue.settings import WorkerSettings
 from dataqueue.staging import Stager
-from dataqueue.storage.port import JobPage, Storage
+from dataqueue.storage.answers import JobPage
+from dataqueue.storage.port import Storage
 from dataqueue.supervising import QueueSupervisor
 from dataqueue.sweeping import BulkChange, Sweeper
 

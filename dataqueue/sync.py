@@ -23,7 +23,7 @@ from dataqueue.queue import Mode, Queue
 from dataqueue.queue_events import EventKind
 from dataqueue.queue_upkeep import Age
 from dataqueue.settings import WorkerSettings
-from dataqueue.storage.port import JobPage
+from dataqueue.storage.answers import JobPage
 from dataqueue.supervising import QueueSupervisor
 from dataqueue.sweeping import BulkChange
 from dataqueue.sync_loop import QueueLoop, closed

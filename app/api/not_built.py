@@ -17,8 +17,6 @@ _PATHS: Final[dict[str, str]] = {
     "/v1/tokens/{rest:path}": "GET POST",
     "/v1/crons": "GET POST",
     "/v1/crons/{rest:path}": "GET PATCH DELETE POST",
-    "/v1/events": "GET",
-    "/v1/events/ticket": "POST",
     "/v1/work/claim": "POST",
     "/v1/work/heartbeat": "POST",
     "/v1/work/report": "POST",
@@ -28,7 +26,6 @@ _PATHS: Final[dict[str, str]] = {
     "/v1/keys/{rest:path}": "DELETE",
     "/v1/namespaces": "GET POST",
     "/v1/namespaces/{rest:path}": "DELETE",
-    "/metrics": "GET",
     "/dashboard": "GET",
 }
 

@@ -80,6 +80,10 @@ EVENT: Final[JsonDict] = {
     "attempt": 1,
 }
 EVENTS: Final[JsonDict] = {"data": [EVENT], "next_cursor": None}
+STREAM: Final = f"event: job:completed\ndata: {json.dumps(EVENT, separators=(',', ':'))}\nid: 604\n\n"
+TICKET: Final[JsonDict] = {
+    "ticket": "dqt_Zq0kq3mJ7b1r0m3zq8vQ2f5cYb7m1W3nJx9L0aT4sUo", "expires_at": "2026-11-24T01:03:03.120000Z"
+}  # fmt: skip
 IMPORTED: Final[list[JsonDict]] = [
     {"line": 1, "id": ID, "created": True},
     {"line": 2, "error": {"code": "validation_failed", "detail": "body.job_type: is required"}},

@@ -11,6 +11,7 @@ from typing import Final
 from uuid import UUID
 
 PREFIX: Final = "dq_"
+TICKET_PREFIX: Final = "dqt_"
 _SECRET_BYTES: Final = 32
 _SHOWN: Final = len(PREFIX) + 8
 
@@ -50,6 +51,11 @@ class ApiKey:
 def new_secret() -> str:
     """A key to show once: 256 random bits, so a plain digest is enough to store."""
     return PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
+
+
+def new_ticket() -> str:
+    """A one-time pass to the event stream, kept as keys are."""
+    return TICKET_PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
 
 
 def digest_of(secret: str) -> bytes:

@@ -7,16 +7,16 @@ connection is `StorageUnavailable` everywhere.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final, Literal, Protocol
 from uuid import UUID
 
 from dataqueue.domain.counts import JobType, JobTypeSettings, Stats, TagCounts
 from dataqueue.domain.edit import JobEdit
-from dataqueue.domain.events import Event
+from dataqueue.domain.events import Event, EventFilter
 from dataqueue.domain.filters import JobFilter, Position
 from dataqueue.domain.job import (
     Beat,
@@ -33,30 +33,9 @@ from dataqueue.domain.keys import ApiKey, Caller, Scope
 from dataqueue.domain.lifecycle import Verb
 from dataqueue.domain.retention import Retention
 from dataqueue.domain.workers import Orders, WorkerSeen
+from dataqueue.storage.answers import EventPage, JobPage, LogBounds, Look, Pool, Staged, Swept
 
 LIVE_FOR: Final = timedelta(seconds=60)
-
-
-@dataclass(frozen=True, slots=True)
-class JobPage:
-    """Jobs of a list, and where it goes on; `next` None: that was all.
-
-    There may be fewer than asked for, even none, and yet a `next`: a page looks at a bounded number of jobs.
-    """
-
-    jobs: list[Job]
-    next: Position | None
-
-
-@dataclass(frozen=True, slots=True)
-class Swept:
-    """What one batch of a bulk change did. `matched`: fit the filter in a status that permits the verb. `changed`:
-    really changed, none of them in a dry run. `job_types`: of those changed."""
-
-    matched: int
-    changed: int
-    job_types: frozenset[str]
-    next: Position | None
 
 
 class JobStore(Protocol):
@@ -176,6 +155,42 @@ class EventLog(Protocol):
         """Events of one job, oldest first, after a position; NotFound when there is no such job."""
         ...
 
+    async def page(self, matching: EventFilter, *, after: int, until: int, limit: int) -> EventPage:
+        """What matches after one position and up to another, in order, at most `limit`.
+
+        Looks at a bounded number of events: go on from `position` until that is `until`. Nothing is missed where
+        `until` is a frontier (`EventTail`). PositionExpired: events after `after` have been removed.
+        """
+        ...
+
+    async def bounds(self) -> LogBounds:
+        """How far the log reaches."""
+        ...
+
+
+class EventTail(Protocol):
+    """Follows the end of the logs for one process. It remembers where it is; one caller at a time."""
+
+    async def look(self, namespaces: Collection[str], *, limit: int) -> Look:
+        """Move on as far as nothing can appear behind, at most `limit` events of these namespaces further.
+
+        The first look, and every later one for a namespace that was not asked for before, tells of no events and of
+        a frontier at the end of the log. `frontiers` lacks what is not known yet.
+        """
+        ...
+
+
+class TicketStore(Protocol):
+    """One-time passes to the event stream, for those who cannot send a key."""
+
+    async def issue(self, digest: bytes, *, namespace: str, lifetime: timedelta) -> datetime:
+        """Keep a ticket by its digest; says when it expires."""
+        ...
+
+    async def redeem(self, digest: bytes) -> str | None:
+        """The namespace a ticket admits to, once; None for one that is unknown, used or expired."""
+        ...
+
 
 class JobTypeStore(Protocol):
     """The job types of one namespace that have jobs or settings."""
@@ -251,14 +266,6 @@ class KeyStore(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Staged:
-    """What a round of staging did, and when the next job is due (seconds from now; None: nothing is known)."""
-
-    count: int
-    next_due_in: float | None
-
-
 class Upkeep(Protocol):
     """The work that any process may do at any time, and any number at once. None: every namespace."""
 
@@ -324,15 +331,26 @@ class Storage(Protocol):
     @property
     def keys(self) -> KeyStore: ...
     @property
+    def tickets(self) -> TicketStore: ...
+    @property
     def upkeep(self) -> Upkeep: ...
     @property
     def notifier(self) -> Notifier: ...
+    @property
+    def pool(self) -> Pool:
+        """The connections that this storage shares out among its stores, listening ones left out. From any thread."""
+        ...
 
     def jobs(self, namespace: str) -> JobStore:
         """The jobs of a namespace. Unknown names hold nothing, and enqueueing into one is NotFound."""
         ...
 
     def events(self, namespace: str) -> EventLog: ...
+
+    def tail(self) -> EventTail:
+        """One's own, to follow the logs with."""
+        ...
+
     def job_types(self, namespace: str) -> JobTypeStore: ...
     def tally(self, namespace: str) -> Tally: ...
     def workers(self, namespace: str) -> WorkerRegistry: ...

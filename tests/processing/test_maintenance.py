@@ -32,7 +32,8 @@ from dataqueue.maintenance import (
 from dataqueue.processing.presence import BEAT
 from dataqueue.settings import WorkerSettings
 from dataqueue.staging import Stager
-from dataqueue.storage.port import Staged, Storage
+from dataqueue.storage.answers import Staged
+from dataqueue.storage.port import Storage
 
 SECOND = timedelta(seconds=1)
 

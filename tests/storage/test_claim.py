@@ -50,6 +50,7 @@ async def test_a_claimed_job_brings_what_a_handler_needs(storage: Storage, clock
             retry=retry,
             run_at=enqueued_at,
             created_at=enqueued_at,
+            locked_at=clock.now(),
         )
     ]
 

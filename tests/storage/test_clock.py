@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from dataqueue.clock import ManualClock
-from dataqueue.storage.port import Staged, Storage
+from dataqueue.storage.answers import Staged
+from dataqueue.storage.port import Storage
 from tests.storage.given import (
     FOR_NOW,
     HOUR,

@@ -34,6 +34,7 @@ async def test_a_new_job_has_one_event(storage: Storage, clock: ManualClock) -> 
     [event] = await events_of(storage, job.id)
     assert event == Event(
         id=event.id,
+        namespace=NAMESPACE,
         event=EventName.ADDED,
         job_id=job.id,
         job_type=job.job_type,

@@ -13,7 +13,8 @@ from dataqueue.clock import ManualClock
 from dataqueue.domain.filters import JobFilter, Range, TagMode
 from dataqueue.domain.job import Job, JobStatus
 from dataqueue.ids import new_id
-from dataqueue.storage.port import JobPage, Storage
+from dataqueue.storage.answers import JobPage
+from dataqueue.storage.port import Storage
 from tests.storage.given import FOR_GOOD, HOUR, NAMESPACE, SECOND, claim, given_job, new_job
 
 TAGS: Final = ("a", "b", "c", "A", "ä", '"', "{x,y}", "\\")

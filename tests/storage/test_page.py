@@ -9,7 +9,8 @@ import pytest
 
 from dataqueue.domain.filters import JobFilter, Position
 from dataqueue.domain.job import Job, JobStatus
-from dataqueue.storage.port import JobPage, Storage
+from dataqueue.storage.answers import JobPage
+from dataqueue.storage.port import Storage
 from tests.storage.given import HOUR, NAMESPACE, REACHABLE, SECOND, a_type, given_job, new_job
 
 ALL = JobFilter()

@@ -7,7 +7,8 @@ from datetime import timedelta
 
 from dataqueue.clock import ManualClock
 from dataqueue.domain.job import JobStatus
-from dataqueue.storage.port import Staged, Storage
+from dataqueue.storage.answers import Staged
+from dataqueue.storage.port import Storage
 from tests.storage.given import (
     FOR_NOW,
     HOUR,

@@ -17,7 +17,8 @@ from dataqueue.domain.filters import JobFilter, Position, TagMode
 from dataqueue.domain.job import ClaimedJob, Job, JobStatus, Json
 from dataqueue.domain.lifecycle import Verb, allows
 from dataqueue.errors import IllegalTransition
-from dataqueue.storage.port import Storage, Swept
+from dataqueue.storage.answers import Swept
+from dataqueue.storage.port import Storage
 from tests.storage.given import (
     FOR_NOW,
     HOUR,

@@ -12,7 +12,8 @@ from structlog.testing import capture_logs
 
 from dataqueue.errors import StorageUnavailable
 from dataqueue.staging import Stager
-from dataqueue.storage.port import Staged, Upkeep
+from dataqueue.storage.answers import Staged
+from dataqueue.storage.port import Upkeep
 from tests.api.support import eventually
 
 

@@ -11,7 +11,8 @@ from dataqueue.domain.edit import JobEdit
 from dataqueue.domain.filters import JobFilter, Position
 from dataqueue.domain.job import Json
 from dataqueue.domain.lifecycle import Verb
-from dataqueue.storage.port import JobStore, Swept
+from dataqueue.storage.answers import Swept
+from dataqueue.storage.port import JobStore
 from dataqueue.sweeping import BulkChange, Kind, Sweeper
 
 ALL = JobFilter()

@@ -16,7 +16,7 @@ from dataqueue.domain.filters import JobFilter, Position
 from dataqueue.domain.job import JobStatus
 from dataqueue.domain.lifecycle import Verb, allows
 from dataqueue.errors import StorageUnavailable
-from dataqueue.storage.port import Swept
+from dataqueue.storage.answers import Swept
 from dataqueue.storage.postgres.connecting import Row
 from dataqueue.storage.postgres.database import Database
 from dataqueue.storage.postgres.edit import parameters_of

@@ -10,6 +10,7 @@ from typing import Final
 import asyncpg
 
 from dataqueue.clock import Clock
+from dataqueue.storage.answers import Pool
 from dataqueue.storage.postgres.connecting import CONNECT_TIMEOUT, Row, make_pool
 from dataqueue.storage.postgres.errors import translated
 from dataqueue.storage.postgres.statements import Statement, statement
@@ -48,6 +49,14 @@ class Database:
         """Several statements as one act."""
         async with self._connection() as connection, connection.transaction():
             yield connection
+
+    @property
+    def connections(self) -> Pool:
+        """How many there are."""
+        if self._pool is None:
+            return Pool(used=0, idle=0, most=self._pool_size)
+        idle = self._pool.get_idle_size()
+        return Pool(used=max(0, self._pool.get_size() - idle), idle=idle, most=self._pool_size)
 
     async def close(self) -> None:
         """Close the connections; those still in use after 5 s are cut."""

@@ -110,8 +110,8 @@ begin
         select space, tag, own_seq, own_id, instant from unnest(own_tags) as tag;
     end if;
     if type_id <> 0 then
-        insert into dataqueue.event (at, namespace_id, job_id, job_type_id, name)
-        values (clock_timestamp(), space, own_id, type_id, 'job:added');
+        insert into dataqueue.event (at, namespace_id, job_id, job_type_id, name, tags)
+        values (clock_timestamp(), space, own_id, type_id, 'job:added', own_tags);
     end if;
     -- A hint as the notifier packs it. The server delivers it at commit, once however many jobs say the same.
     if (type_id = 0 or starts_at <= instant) and current_setting('dataqueue.notify', true) is distinct from 'off' then

@@ -55,7 +55,8 @@ create function dataqueue.drop_event_day(before timestamptz) returns bigint lang
 set lock_timeout = '200ms' as $$
 declare
     day text;
-    events bigint;
+    oldest bigint;
+    newest bigint;
 begin
     if not pg_try_advisory_xact_lock(hashtext('dataqueue.prepare_event_log')) then
         return null;
@@ -69,9 +70,10 @@ begin
     end if;
     lock table only dataqueue.event in access exclusive mode;
     execute format('lock table only dataqueue.%I, only dataqueue.event_default in access exclusive mode nowait', day);
-    execute format('select coalesce(max(id) - min(id) + 1, 0) from dataqueue.%I', day) into events;
+    execute format('select min(id), max(id) from dataqueue.%I', day) into oldest, newest;
     execute format('drop table dataqueue.%I', day);
-    return events;
+    update dataqueue.event_log set dropped_to = newest where newest > dropped_to;
+    return coalesce(newest - oldest + 1, 0);
 exception when lock_not_available then
     return null;
 end
@@ -89,4 +91,9 @@ $$;
 create function dataqueue.current_specs(ids uuid[])
 returns table (id uuid, payload json, tags text[], options json) language sql volatile strict rows 100 as $$
     select id, payload, tags, options from dataqueue.job_spec where id = any(ids)
+$$;
+
+-- The tags of a job as they are now, see current_specs; for an event of a job that has some.
+create function dataqueue.current_tags(job_id uuid) returns text[] language sql volatile strict as $$
+    select tags from dataqueue.job_spec where id = job_id
 $$;

@@ -25,7 +25,7 @@ from dataqueue.domain.job import (
 )
 from dataqueue.domain.lifecycle import Verb, allows
 from dataqueue.errors import IllegalTransition, NotFound, StorageUnavailable
-from dataqueue.storage.port import JobPage, Swept
+from dataqueue.storage.answers import JobPage, Swept
 from dataqueue.storage.postgres import within
 from dataqueue.storage.postgres.changes import Changes
 from dataqueue.storage.postgres.connecting import Row

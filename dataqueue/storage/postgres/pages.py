@@ -6,7 +6,7 @@ from typing import Final
 
 from dataqueue.domain.filters import JobFilter, Position
 from dataqueue.domain.job import Job
-from dataqueue.storage.port import JobPage
+from dataqueue.storage.answers import JobPage
 from dataqueue.storage.postgres.database import Database
 from dataqueue.storage.postgres.filters import last_candidate_query, page_query, search, sizes_query
 from dataqueue.storage.postgres.rows import job_of

@@ -69,13 +69,15 @@ def claimed_of(row: Row, namespace: str) -> ClaimedJob:
         retry=_NO_RETRY_FIELDS if options is None else _retry_of(options),
         run_at=row["run_at"],
         created_at=row["created_at"],
+        locked_at=row["locked_at"],
     )
 
 
-def event_of(row: Row) -> Event:
-    """A row of `events/of_job`."""
+def event_of(row: Row, namespace: str) -> Event:
+    """A row of `lib/event_as_read`."""
     return Event(
         id=row.id,
+        namespace=namespace,
         event=EventName(row.event),
         job_id=row.job_id,
         job_type=row.job_type,

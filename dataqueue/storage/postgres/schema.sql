@@ -89,13 +89,20 @@ create table dataqueue.release (
     id bigint generated always as identity primary key, parent uuid not null, outcome text not null);
 
 -- Position = id (identity, cache 1), drawn after the job's row is locked. Partitions by day, made ahead of time;
--- the default one keeps events from failing when nobody did.
+-- the default one keeps events from failing when nobody did. tags: those of the job at that moment.
 create table dataqueue.event (
     id bigint generated always as identity (cache 1), at timestamptz not null, namespace_id int not null,
-    job_id uuid, job_type_id int, name text not null, data json) partition by range (at);
+    job_id uuid, job_type_id int, name text not null, data json, tags text[]) partition by range (at);
 create index event_position on dataqueue.event (id);
 create index event_of_job on dataqueue.event (job_id, id);
 create table dataqueue.event_default partition of dataqueue.event default;
+-- Of the events up to dropped_to some have been removed: who has not read them by then has missed them.
+create table dataqueue.event_log (is_it boolean primary key default true check (is_it), dropped_to bigint not null);
+insert into dataqueue.event_log (dropped_to) values (0);
+-- One-time passes to the stream, for those who cannot send a key.
+create table dataqueue.event_ticket (
+    digest bytea primary key, namespace_id int not null, expires_at timestamptz not null);
+create index event_ticket_by_expiry on dataqueue.event_ticket (expires_at);
 
 -- Who works. A row is written every few seconds; what a worker holds is counted by job_running.
 create table dataqueue.worker (

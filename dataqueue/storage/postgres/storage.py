@@ -6,8 +6,9 @@ from functools import cached_property
 
 from dataqueue.clock import Clock
 from dataqueue.errors import StorageNotReady
+from dataqueue.storage.answers import Pool
 from dataqueue.storage.postgres.database import Database
-from dataqueue.storage.postgres.events import PostgresEventLog
+from dataqueue.storage.postgres.events import PostgresEventLog, PostgresEventTail
 from dataqueue.storage.postgres.job_types import PostgresJobTypeStore
 from dataqueue.storage.postgres.jobs import PostgresJobStore
 from dataqueue.storage.postgres.keys import PostgresKeyStore
@@ -15,6 +16,7 @@ from dataqueue.storage.postgres.migrating import head_revision
 from dataqueue.storage.postgres.namespaces import Namespaces
 from dataqueue.storage.postgres.notifier import PostgresNotifier
 from dataqueue.storage.postgres.tally import PostgresTally
+from dataqueue.storage.postgres.tickets import PostgresTicketStore
 from dataqueue.storage.postgres.upkeep import PostgresUpkeep
 from dataqueue.storage.postgres.workers import PostgresWorkerRegistry
 
@@ -28,8 +30,13 @@ class PostgresStorage:
         self._job_stores: dict[str, PostgresJobStore] = {}
         self._event_logs: dict[str, PostgresEventLog] = {}
         self.keys = PostgresKeyStore(self.database)
+        self.tickets = PostgresTicketStore(self.database, self._namespaces)
         self.upkeep = PostgresUpkeep(self.database, self._namespaces)
         self.notifier = PostgresNotifier(self.database, listen_url or url)
+
+    @property
+    def pool(self) -> Pool:
+        return self.database.connections
 
     def jobs(self, namespace: str) -> PostgresJobStore:
         if namespace not in self._job_stores:
@@ -40,6 +47,9 @@ class PostgresStorage:
         if namespace not in self._event_logs:
             self._event_logs[namespace] = PostgresEventLog(self.database, self._namespaces, namespace)
         return self._event_logs[namespace]
+
+    def tail(self) -> PostgresEventTail:
+        return PostgresEventTail(self.database, self._namespaces)
 
     def job_types(self, namespace: str) -> PostgresJobTypeStore:
         return PostgresJobTypeStore(self.database, self._namespaces, namespace)

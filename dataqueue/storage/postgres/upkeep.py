@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Final
 
 from dataqueue.domain.retention import Retention
-from dataqueue.storage.port import Staged
+from dataqueue.storage.answers import Staged
 from dataqueue.storage.postgres.database import Database
 from dataqueue.storage.postgres.namespaces import Namespaces
 from dataqueue.storage.postgres.pruning import Pruning

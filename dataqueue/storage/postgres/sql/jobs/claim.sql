@@ -34,13 +34,13 @@ with served as materialized (
     where j.id = any(array(select id from due))  -- by primary key, whatever the planner thinks of the limit above
     returning j.*
 ), logged as (
-    insert into dataqueue.event (at, namespace_id, job_id, job_type_id, name, data)
+    insert into dataqueue.event (at, namespace_id, job_id, job_type_id, name, data, tags)
     select coalesce(cast(:at as timestamptz), clock_timestamp()), namespace_id, id, job_type_id, 'job:processing',
-        json_build_object('attempt', attempts, 'worker_id', worker_id)
+        json_build_object('attempt', attempts, 'worker_id', worker_id), case when tagged then dataqueue.current_tags(id) end
     from taken
 )
 select j.id, j.seq, t.name as job_type, s.payload, s.tags, j.rank, j.attempts, j.max_attempts, j.crashes,
-    j.invocation, s.options, j.run_at, j.created_at
+    j.invocation, s.options, j.run_at, j.created_at, j.locked_at
 from taken j
 join dataqueue.current_specs(array(select id from due)) s on s.id = j.id  -- not by our snapshot: an edit may be younger
 join served t on t.id = j.job_type_id

@@ -12,15 +12,15 @@ with given as materialized (
         locked_at = null, lease_expires_at = null, ended_at = i.instant, updated_at = i.instant
     from (select coalesce(cast(:at as timestamptz), now()) as instant) as i
     where j.id = any(array(select id from held))
-    returning j.id, j.invocation, j.namespace_id, j.job_type_id, j.attempts
+    returning j.id, j.invocation, j.namespace_id, j.job_type_id, j.attempts, j.tagged
 ), stored as (
     insert into dataqueue.job_result (id, output)
     select id, cast(output as json) from done join held using (id) where output is not null
     on conflict (id) do update set output = excluded.output
 ), logged as (
-    insert into dataqueue.event (at, namespace_id, job_id, job_type_id, name, data)
+    insert into dataqueue.event (at, namespace_id, job_id, job_type_id, name, data, tags)
     select coalesce(cast(:at as timestamptz), clock_timestamp()), namespace_id, id, job_type_id, 'job:completed',
-        json_build_object('attempt', attempts)
+        json_build_object('attempt', attempts), case when tagged then dataqueue.current_tags(id) end
     from done
 )
 select id, invocation from done;

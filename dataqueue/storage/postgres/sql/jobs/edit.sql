@@ -20,7 +20,7 @@ with held as materialized (
             now.instant + cast(:new_delay as float8) * interval '1 second', now.instant) as starts_at
         from (select coalesce(cast(:at as timestamptz), now()) as instant) as now) as i
     where j.id = any(array(select id from held where (status || '') = 'pending'))
-    returning j.id, j.namespace_id, j.job_type_id, j.seq, j.created_at, j.run_at, j.max_attempts
+    returning j.id, j.namespace_id, j.job_type_id, j.seq, j.created_at, j.run_at, j.max_attempts, j.tagged
 ), specified as (
     update dataqueue.job_spec as s set payload = coalesce(cast(:new_payload as json), s.payload),
         rank = coalesce(cast(:new_rank as int), s.rank),
@@ -46,11 +46,12 @@ with held as materialized (
     insert into dataqueue.tag_delta (namespace_id, tag, status, n)
     select namespace_id, tag, 'pending', sum(n) from relabelled group by namespace_id, tag having sum(n) <> 0
 ), logged as (
-    insert into dataqueue.event (at, namespace_id, job_id, job_type_id, name, data)
+    insert into dataqueue.event (at, namespace_id, job_id, job_type_id, name, data, tags)
     select coalesce(cast(:at as timestamptz), clock_timestamp()), namespace_id, id, job_type_id, 'job:edited',
         cast('{"changes":{' || concat_ws(',', cast(:changes as text),
             case when cast(:moves as boolean) then '"run_at":"' || dataqueue.wire_instant(run_at) || '"' end,
-            case when cast(:limits_attempts as boolean) then '"max_attempts":' || max_attempts end) || '}}' as json)
+            case when cast(:limits_attempts as boolean) then '"max_attempts":' || max_attempts end) || '}}' as json),
+        case when tagged then coalesce(cast(:new_tags as text[]), dataqueue.current_tags(id)) end
     from changed
 )
 select h.id, h.status, t.name as job_type, c.id is not null as is_changed

@@ -34,8 +34,8 @@ with given as materialized (
     insert into dataqueue.job_tag (namespace_id, tag, seq, job_id, created_at)
     select :namespace_id, tag, a.seq, a.id, a.created_at from added a join specified s using (id), unnest(s.tags) as tag
 ), logged as (
-    insert into dataqueue.event (at, namespace_id, job_id, job_type_id, name)
-    select coalesce(cast(:at as timestamptz), clock_timestamp()), :namespace_id, id, job_type_id, 'job:added'
-    from added
+    insert into dataqueue.event (at, namespace_id, job_id, job_type_id, name, tags)
+    select coalesce(cast(:at as timestamptz), clock_timestamp()), :namespace_id, a.id, a.job_type_id, 'job:added', s.tags
+    from added a join specified s using (id) order by a.seq
 )
 select id from added;

@@ -10,13 +10,15 @@ with held as materialized (
         run_at = least(j.run_at, i.instant), last_retried_at = i.instant, updated_at = i.instant
     from (select coalesce(cast(:at as timestamptz), now()) as instant) as i
     where j.id = any(array(select id from held where (status || '') in ('failed', 'cancelled')))
-    returning j.id, j.namespace_id, j.job_type_id
+    returning j.id, j.namespace_id, j.job_type_id, j.tagged
 ), cleared as (
     update dataqueue.job_result set failure_reason = null
     where id = any(array(select id from changed)) and failure_reason is not null
 ), logged as (
-    insert into dataqueue.event (at, namespace_id, job_id, job_type_id, name)
-    select coalesce(cast(:at as timestamptz), clock_timestamp()), namespace_id, id, job_type_id, 'job:retried' from changed
+    insert into dataqueue.event (at, namespace_id, job_id, job_type_id, name, tags)
+    select coalesce(cast(:at as timestamptz), clock_timestamp()), namespace_id, id, job_type_id, 'job:retried',
+        case when tagged then dataqueue.current_tags(id) end
+    from changed
 )
 select h.id, h.status, t.name as job_type, c.id is not null as is_changed
 from held h join dataqueue.job_type t on t.id = h.job_type_id left join changed c on c.id = h.id;

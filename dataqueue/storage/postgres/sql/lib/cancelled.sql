@@ -7,9 +7,10 @@ cancelled as (
         last_cancelled_at = i.instant
     from doomed d, (select coalesce(cast(:at as timestamptz), now()) as instant) as i
     where j.id = d.id
-    returning j.id, j.namespace_id, j.job_type_id
+    returning j.id, j.namespace_id, j.job_type_id, j.tagged
 ), cancelled_logged as (
-    insert into dataqueue.event (at, namespace_id, job_id, job_type_id, name)
-    select coalesce(cast(:at as timestamptz), clock_timestamp()), namespace_id, id, job_type_id, 'job:cancelled'
+    insert into dataqueue.event (at, namespace_id, job_id, job_type_id, name, tags)
+    select coalesce(cast(:at as timestamptz), clock_timestamp()), namespace_id, id, job_type_id, 'job:cancelled',
+        case when tagged then dataqueue.current_tags(id) end
     from cancelled
 )

@@ -11,7 +11,7 @@ failed as (
         updated_at = f.instant, last_failed_at = f.instant
     from failing f where j.id = f.id
     returning j.id, j.namespace_id, j.job_type_id, j.attempts, j.max_attempts, f.attempts as attempt, f.message, f.type,
-        f.reason, f.will_retry, f.instant, f.next_attempt_at
+        f.reason, f.will_retry, f.instant, f.next_attempt_at, j.tagged
 ), lost_hope as (
     select f.*, d.id as dead_type_id, dataqueue.uuid7() as dead_id, nextval('dataqueue.job_seq') as dead_seq, s.payload,
         t.name as job_type
@@ -40,16 +40,18 @@ failed as (
     insert into dataqueue.job (id, seq, namespace_id, job_type_id, run_at, max_attempts, updated_at, created_at)
     select dead_id, dead_seq, namespace_id, dead_type_id, instant, 1, instant, instant from lost_hope
 ), failed_logged as (
-    insert into dataqueue.event (at, namespace_id, job_id, job_type_id, name, data)
-    select coalesce(cast(:at as timestamptz), clock_timestamp()), namespace_id, id, job_type_id, name, data from (
+    insert into dataqueue.event (at, namespace_id, job_id, job_type_id, name, data, tags)
+    select coalesce(cast(:at as timestamptz), clock_timestamp()), namespace_id, id, job_type_id, name, data,
+        case when tagged then dataqueue.current_tags(id) end
+    from (
         select 1 as part, namespace_id, id, job_type_id, 'job:failed' as name, json_build_object('attempt', attempt,
             'message', message, 'reason', reason, 'will_retry', will_retry,
-            'next_attempt_at', dataqueue.wire_instant(next_attempt_at)) as data
+            'next_attempt_at', dataqueue.wire_instant(next_attempt_at)) as data, tagged
         from failed
         union all
-        select 2, namespace_id, id, job_type_id, 'job:dead_lettered', json_build_object('dead_letter_job_id', dead_id)
+        select 2, namespace_id, id, job_type_id, 'job:dead_lettered', json_build_object('dead_letter_job_id', dead_id), tagged
         from lost_hope
         union all
-        select 3, namespace_id, dead_id, dead_type_id, 'job:added', null from lost_hope
+        select 3, namespace_id, dead_id, dead_type_id, 'job:added', null, false from lost_hope
     ) as told order by part
 )

@@ -8,9 +8,10 @@ doomed as (
     update dataqueue.job as j set status = 'pending', attempts = j.attempts - cast(not j.resumes as int), worker_id = null,
         locked_at = null, lease_expires_at = null, updated_at = coalesce(cast(:at as timestamptz), now())
     where j.id = any(array(select id from held where not cancel_requested))
-    returning j.id, j.namespace_id, j.job_type_id
+    returning j.id, j.namespace_id, j.job_type_id, j.tagged
 ), released_logged as (
-    insert into dataqueue.event (at, namespace_id, job_id, job_type_id, name)
-    select coalesce(cast(:at as timestamptz), clock_timestamp()), namespace_id, id, job_type_id, 'job:released'
+    insert into dataqueue.event (at, namespace_id, job_id, job_type_id, name, tags)
+    select coalesce(cast(:at as timestamptz), clock_timestamp()), namespace_id, id, job_type_id, 'job:released',
+        case when tagged then dataqueue.current_tags(id) end
     from released
 )

@@ -26,15 +26,16 @@ with found as materialized (
 ), admitted as (
     update dataqueue.job as j set job_type_id = a.job_type_id from admissible a where j.id = a.id
     returning j.id, j.namespace_id, j.job_type_id, j.seq, j.status = 'pending' and j.pending_reason is null as is_ready,
-        j.updated_at > j.created_at as is_touched
+        j.updated_at > j.created_at as is_touched, j.tagged
 ), specified as (
     update dataqueue.job_spec as s set job_type_id = a.job_type_id, new_type = null from admissible a where s.id = a.id
 ), retold as (
     update dataqueue.event as e set job_type_id = a.job_type_id
     from admitted a where a.is_touched and e.job_id = a.id and e.job_type_id = 0
 ), logged as (
-    insert into dataqueue.event (at, namespace_id, job_id, job_type_id, name)
-    select coalesce(cast(:at as timestamptz), clock_timestamp()), namespace_id, id, job_type_id, 'job:added'
+    insert into dataqueue.event (at, namespace_id, job_id, job_type_id, name, tags)
+    select coalesce(cast(:at as timestamptz), clock_timestamp()), namespace_id, id, job_type_id, 'job:added',
+        case when tagged then dataqueue.current_tags(id) end
     from admitted order by seq
 ), hint as (
     select n.name as namespace, cast(json_agg(k.name) as text) as names

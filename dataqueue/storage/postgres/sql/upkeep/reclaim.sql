@@ -21,10 +21,11 @@ with expired as materialized (
         crashes = j.crashes + 1, invocation = j.invocation + 1, worker_id = null, locked_at = null,
         lease_expires_at = null, updated_at = e.instant
     from expired e where j.id = e.id and not e.cancel_requested and e.crashes < :max_crashes
-    returning j.id, j.namespace_id, j.job_type_id
+    returning j.id, j.namespace_id, j.job_type_id, j.tagged
 ), logged as (
-    insert into dataqueue.event (at, namespace_id, job_id, job_type_id, name)
-    select coalesce(cast(:at as timestamptz), clock_timestamp()), namespace_id, id, job_type_id, 'job:reclaimed'
+    insert into dataqueue.event (at, namespace_id, job_id, job_type_id, name, tags)
+    select coalesce(cast(:at as timestamptz), clock_timestamp()), namespace_id, id, job_type_id, 'job:reclaimed',
+        case when tagged then dataqueue.current_tags(id) end
     from reclaimed
 )
 select (select count(*) from reclaimed) + (select count(*) from failed) + (select count(*) from cancelled) as moved;
