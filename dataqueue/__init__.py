@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from dataqueue.context import JobContext
-from dataqueue.domain.events import Event
+from dataqueue.domain.events import Event, EventFilter, EventName
 from dataqueue.domain.filters import JobFilter, Position, Range, TagMode
 from dataqueue.domain.job import ClaimedJob, Enqueued, Job, JobStatus
 from dataqueue.domain.retention import Retention
@@ -20,6 +20,7 @@ from dataqueue.errors import (
     Invalid,
     LeaseLost,
     NotFound,
+    PositionExpired,
     StorageNotReady,
     StorageRefused,
     StorageUnavailable,
@@ -84,6 +85,8 @@ __all__ = [
     "Enqueued",
     "ErrorEvent",
     "Event",
+    "EventFilter",
+    "EventName",
     "HandlerRegistry",
     "IdempotencyInProgress",
     "IllegalTransition",
@@ -106,6 +109,7 @@ __all__ = [
     "LeaseLost",
     "NotFound",
     "Position",
+    "PositionExpired",
     "Processor",
     "Queue",
     "QueueSupervisor",

@@ -27,6 +27,7 @@ from dataqueue.listeners import Listeners
 from dataqueue.maintenance import LOOK_FOR_DUE
 from dataqueue.processors import Handlers, OnError, Processor, make_processor, registry_of
 from dataqueue.queue_events import JobAdded, JobCancelled, JobEdited, JobRetried
+from dataqueue.queue_following import QueueFollowing
 from dataqueue.queue_listening import QueueListening
 from dataqueue.queue_opening import Opened, log_as_the_host_does, opened, settings_of
 from dataqueue.queue_upkeep import QueueUpkeep
@@ -44,7 +45,7 @@ _LAST_EVENTS: Final = 2.0
 Mode = TagMode | Literal["exact", "all", "any", "none"]
 
 
-class Queue(QueueListening, QueueUpkeep):
+class Queue(QueueListening, QueueFollowing, QueueUpkeep):
     """The jobs of one namespace. Use it on one event loop; `async with` closes it at the end.
 
     Errors are those of `dataqueue.errors`: Invalid names the field, NotFound, IllegalTransition, AlreadyExists,
@@ -107,6 +108,7 @@ class Queue(QueueListening, QueueUpkeep):
             return
         self._is_closed = True
         await asyncio.gather(*(one.stop() for one in self._at_work))
+        await self._stop_following()
         await self._enqueuer.settle()
         for announcer in self._announce.values():
             await announcer.settle()

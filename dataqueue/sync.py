@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
-from typing import Any, Final, Generic, Self, TypeVar, Unpack
+from typing import Any, Final, Generic, Literal, Self, TypeVar, Unpack
 from uuid import UUID
 from weakref import WeakSet
 
-from dataqueue.domain.events import Event
+from dataqueue.domain.events import EVERYTHING, Event, EventFilter
 from dataqueue.domain.filters import JobFilter, Position
 from dataqueue.domain.job import Enqueued, Job
+from dataqueue.errors import DataQueueError
 from dataqueue.job_options import JobChanges, JobOptions
 from dataqueue.job_spec import JobSpec
 from dataqueue.listeners import Listener
@@ -102,6 +104,26 @@ class SyncQueue:
     def get_job_events(self, job_id: UUID | str, *, after: int = 0, limit: int = 1000) -> list[Event]:
         """See `Queue.get_job_events`."""
         return self._call(lambda queue: queue.get_job_events(job_id, after=after, limit=limit))
+
+    def events(
+        self, matching: EventFilter = EVERYTHING, *, after: int | Literal["now", "start"] = "now"
+    ) -> Generator[Event]:
+        """See `Queue.events`. Leave it early with `contextlib.closing`; closing the queue ends it with an error."""
+        loop = self._running()
+        events = loop.queue.events(matching, after=after)
+
+        async def next_event(_: Queue) -> Event:
+            return await anext(events)
+
+        async def leave(_: Queue) -> None:
+            await events.aclose()
+
+        try:
+            while True:
+                yield loop.call(next_event)
+        finally:
+            with suppress(DataQueueError):  # the loop is closed, and so is the iteration
+                loop.call(leave)
 
     def edit_job(self, job_id: UUID | str, **changes: Unpack[JobChanges]) -> Job:
         """See `Queue.edit_job`."""

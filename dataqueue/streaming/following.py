@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
@@ -57,7 +57,7 @@ async def follow(
     after: int,
     encode: Callable[[Event], T],
     quiet: float,
-) -> AsyncIterator[Delivery[T]]:
+) -> AsyncGenerator[Delivery[T]]:
     """Deliver what matches after a position: what is in the log, then what comes, nothing missed and nothing twice.
 
     Every `quiet` seconds without an event there is an empty delivery. Within `hub.following`. Raises FellBehind, and

@@ -23,6 +23,8 @@ def test_the_public_surface_is_this() -> None:
         "Enqueued",
         "ErrorEvent",
         "Event",
+        "EventFilter",
+        "EventName",
         "HandlerRegistry",
         "Job",
         "JobAdded",
