@@ -22,6 +22,7 @@ SECTIONS: Final = (
     "imports",
     "drain",
     "latency",
+    "events",
     "idle",
     "buffers",
     "snapshot",
