@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
 from time import monotonic
 from typing import Final
@@ -50,9 +50,16 @@ class Authenticator:
     """Answers whom a request speaks for; remembers answers for a few seconds, so that revoking works soon."""
 
     def __init__(
-        self, keys: KeyStore, *, open_access: bool, loopback: bool, now: Callable[[], float] = monotonic
+        self,
+        keys: KeyStore,
+        *,
+        open_access: bool,
+        loopback: bool,
+        origins: Collection[str] = (),
+        now: Callable[[], float] = monotonic,
     ) -> None:
         self._keys, self._open_access, self._loopback, self._now = keys, open_access, loopback, now
+        self._origins = frozenset(origin.encode() for origin in origins)
         self._callers: dict[bytes, tuple[float, Caller | None]] = {}
         self._any_key: tuple[float, bool] | None = None
 
@@ -69,6 +76,12 @@ class Authenticator:
         if found is None:
             raise Unauthenticated(_WRONG)
         return found
+
+    def last_known(self, headers: Mapping[bytes, bytes]) -> Caller | None:
+        """Whom a key spoke for when the storage was last asked, however long ago; None: for nobody, or not known."""
+        key = headers.get(b"authorization", b"").partition(b" ")[2]
+        known = self._callers.get(digest_of(key.strip().decode("latin-1")))
+        return None if known is None else known[1]
 
     async def _find(self, digest: bytes) -> Caller | None:
         known = self._callers.get(digest)
@@ -89,7 +102,8 @@ class Authenticator:
         if client is not None and not is_loopback(client[0]):
             # The address in the settings is not always the one somebody made the server listen on.
             raise Unauthenticated("Without a key only this machine may call.")
-        if headers.get(b"sec-fetch-site") in (b"cross-site", b"same-site"):
+        of_another_site = headers.get(b"sec-fetch-site") in (b"cross-site", b"same-site")
+        if of_another_site and headers.get(b"origin") not in self._origins:
             raise Unauthenticated("A page of another site may not call without a key.")
         return _OPEN
 

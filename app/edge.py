@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import sys
-import traceback
+from collections.abc import Iterable
+from time import perf_counter
 from typing import Final
 
 import structlog
@@ -14,6 +15,9 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import PROBLEM_JSON, Code, Problem, problem_of
+from app.requests import Requests
+from dataqueue.log_context import request_in_hand
+from dataqueue.traces import trace_of
 
 _CALLERS_ID: Final = re.compile(rb"[!-~]{1,128}")
 _log = structlog.get_logger(__name__)
@@ -26,14 +30,16 @@ class ClientGone(Exception):
 class Edge:
     """Pure ASGI, around the router alone: Starlette's own layers would catch and wrap the same things again."""
 
-    def __init__(self, app: ASGIApp, *, routes: list[BaseRoute]) -> None:
-        self._app, self._routes = app, routes
+    def __init__(self, app: ASGIApp, *, routes: list[BaseRoute], requests: Requests) -> None:
+        self._app, self._routes, self._requests = app, routes, requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, _plain_refusal(send))
             return
-        request_id = _request_id(scope)
+        arrived = perf_counter()
+        request_id = request_id_of(scope["headers"])
+        named = request_in_hand.set(request_id.decode())
         head = scope["method"] == "HEAD"
         started = False
 
@@ -41,6 +47,7 @@ class Edge:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
+                self._requests.answered(scope, message["status"], perf_counter() - arrived)
                 # Not into the message: it may be one that the application sends again and again.
                 message = {**message, "headers": [*message["headers"], (b"x-request-id", request_id)]}
             elif head:
@@ -61,6 +68,8 @@ class Edge:
                 await _send_allowed(answer, problem)
             else:
                 await _send_problem(answer, problem, request_id.decode())
+        finally:
+            request_in_hand.reset(named)
 
     def _problem_of(self, error: Exception, scope: Scope) -> Problem:
         if isinstance(error, HTTPException) and error.status_code == 405:
@@ -92,18 +101,18 @@ def _plain_refusal(send: Send) -> Send:
     return say
 
 
-def _request_id(scope: Scope) -> bytes:
-    for name, value in scope["headers"]:
+def request_id_of(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The caller's, when it is fit to be logged and sent back, else a new one."""
+    for name, value in headers:
         if name == b"x-request-id" and _CALLERS_ID.fullmatch(value):
             return bytes(value)
     return os.urandom(16).hex().encode()
 
 
 def _report(error: Exception, request_id: str, scope: Scope) -> None:
-    # Formatted here: a renderer that shows local variables would log payloads and keys.
-    trace = "".join(traceback.format_exception(error))
+    # Formatted here: a renderer that shows messages and local variables would log payloads and keys.
     path = scope["path"][:200]
-    _log.error("request failed", request_id=request_id, method=scope["method"], path=path, exception=trace)
+    _log.error("request.failed", request_id=request_id, method=scope["method"], path=path, exception=trace_of(error))
 
 
 async def _send_problem(send: Send, problem: Problem, request_id: str) -> None:

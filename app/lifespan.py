@@ -54,7 +54,8 @@ async def _serving(settings: Settings, storage: Storage) -> AsyncIterator[Servic
     service = Service(settings, storage)
     duties = (EventLogKeeper(upkeep=storage.upkeep), Folder(upkeep=storage.upkeep))
     upkeep = [keep_doing(duty, asyncio.Event()) for duty in duties]
-    loops = [asyncio.create_task(loop) for loop in (service.stager.run(), _hear(service), service.hub.run(), *upkeep)]
+    duties_of_ours = (service.stager.run(), _hear(service), service.hub.run(), service.metrics.lag.run(), *upkeep)
+    loops = [asyncio.create_task(loop) for loop in duties_of_ours]
     try:
         with _on_stop_signal(service):
             yield service

@@ -13,19 +13,23 @@ from app.api import (
     bulk,
     changing,
     enqueue,
+    events,
     health,
     importing,
     job_types,
     jobs,
     maintenance,
+    metrics,
     not_built,
     stats,
     tags,
     workers,
 )
+from app.cors import CrossOrigin
 from app.documentation import openapi_document
 from app.edge import Edge
 from app.lifespan import running
+from app.requests import Requests
 from app.service import Service
 from dataqueue.settings import Settings
 from dataqueue.storage.port import Storage
@@ -35,11 +39,14 @@ class Api(FastAPI):
     """FastAPI with one layer of ours instead of its stack, and the service its routes work with."""
 
     service: Service
+    requests: Requests
     plain_paths: frozenset[str] = frozenset()
     """Those without parameters."""
+    cors_origins: tuple[str, ...] = ()
 
     def build_middleware_stack(self) -> ASGIApp:
-        return Edge(self.router, routes=self.routes)
+        edge = Edge(self.router, routes=self.routes, requests=self.requests)
+        return CrossOrigin(edge, origins=self.cors_origins) if self.cors_origins else edge
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
@@ -64,6 +71,8 @@ def create_app(settings: Settings | None = None, *, storage: Storage | None = No
         # Else every request asks whether telemetry has been set up meanwhile (5 µs of 26).
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
+    app.cors_origins = chosen.cors_origins
+    app.requests = Requests()
     # In front, not by include_router, which would match every request twice. The first is the busiest.
     modules = (
         enqueue,
@@ -74,8 +83,10 @@ def create_app(settings: Settings | None = None, *, storage: Storage | None = No
         tags,
         job_types,
         stats,
+        events,
         workers,
         maintenance,
+        metrics,
         not_built,
         health,
     )

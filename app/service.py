@@ -9,6 +9,8 @@ from typing import Final, Literal
 
 from app.auth import Authenticator, is_loopback
 from app.importing import Imports
+from app.metrics import Metrics, of_hub
+from app.sse import EventStreams, event_frame
 from app.watching import Watcher
 from dataqueue.announcing import Announcer
 from dataqueue.domain.edit import UNSET, JobEdit
@@ -17,19 +19,29 @@ from dataqueue.enqueuing import Enqueuer
 from dataqueue.settings import Settings
 from dataqueue.staging import Stager
 from dataqueue.storage.port import Hint, Storage
+from dataqueue.streaming.hub import EventHub
 
 _LOOK_FOR_DUE: Final = 5.0
 Kind = Literal["ready", "cancel", "ended", "drain"]
 
 
 class Service:
-    """The storage, and what shares it among requests: enqueuers by namespace, the watcher, the stager."""
+    """The storage, and what shares it among requests: enqueuers by namespace, the watcher, the hub, the stager."""
 
     def __init__(self, settings: Settings, storage: Storage) -> None:
         self.settings, self.storage = settings, storage
-        self.auth = Authenticator(storage.keys, open_access=settings.open_access, loopback=is_loopback(settings.host))
+        self.auth = Authenticator(
+            storage.keys,
+            open_access=settings.open_access,
+            loopback=is_loopback(settings.host),
+            origins=settings.cors_origins,
+        )
+        self.metrics = Metrics(storage)
         self.watcher = Watcher(storage)
         self.imports = Imports()
+        self.hub = EventHub(storage, encode=event_frame)
+        self.metrics.sources.append(of_hub(self.hub))
+        self.streams = EventStreams(most=settings.max_streams)
         self.stager = Stager(storage.upkeep, announce=self._announce_staged, longest_sleep=_LOOK_FOR_DUE)
         self.stopping = False
         self._enqueuers: dict[str, Enqueuer] = {}
@@ -40,7 +52,9 @@ class Service:
         enqueuer = self._enqueuers.get(namespace)
         if enqueuer is None:
             announce = self._announcer("ready", namespace)
-            enqueuer = self._enqueuers[namespace] = Enqueuer(self.storage.jobs(namespace), announce=announce)
+            enqueuer = self._enqueuers[namespace] = Enqueuer(
+                self.storage.jobs(namespace), announce=announce, created=self.metrics.creations_in(namespace)
+            )
         return enqueuer
 
     def announce(self, kind: Kind, namespace: str, name: str) -> None:
@@ -69,6 +83,7 @@ class Service:
         self.stopping = True
         self.watcher.close()
         self.imports.close()
+        self.streams.close()
 
     async def settle(self) -> None:
         """Wait until what was accepted has been written and announced."""

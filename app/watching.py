@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import defaultdict
+from contextvars import Context
 from itertools import islice
 from typing import Final
 from uuid import UUID
@@ -38,7 +39,8 @@ class Watcher:
         self._watched[namespace][job_id].add(ended)
         self._nudged.set()
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._run())
+            # In a context of its own: it looks for everybody.
+            self._task = asyncio.create_task(self._run(), context=Context())
         try:
             async with asyncio.timeout(timeout):
                 await ended.wait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import Context
 from typing import Final, Literal
 
 from dataqueue.storage.port import Hint, Notifier
@@ -24,7 +25,8 @@ class Announcer:
         """Say that something became true of these names; returns at once."""
         self._names |= names
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._publish())
+            # In a context of its own: names of several callers go together.
+            self._task = asyncio.create_task(self._publish(), context=Context())
 
     async def settle(self) -> None:
         """Wait until what was said has been published."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -42,7 +43,8 @@ class Coalescer(Generic[T, R]):
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         if len(self._in_flight) < self._writers:
-            self._in_flight.add(asyncio.create_task(self._drain()))
+            # In a context of its own: the write is not only of the request, or the job, that happens to start it.
+            self._in_flight.add(asyncio.create_task(self._drain(), context=Context()))
         return future
 
     async def settle(self) -> None:

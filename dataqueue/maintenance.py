@@ -52,11 +52,14 @@ class Reclaimer:
     ) -> None:
         self._upkeep, self._announce, self._max_crashes, self._batch = upkeep, announce, max_crashes, batch
         self._monotonic = monotonic
+        self.reclaimed = 0
+        """Jobs it has taken back so far."""
 
     async def tick(self) -> float:
         began = self._monotonic()
         reclaimed = await self._upkeep.reclaim(limit=self._batch, max_crashes=self._max_crashes)
         if reclaimed:
+            self.reclaimed += reclaimed
             log.info("jobs.reclaimed", count=reclaimed)
             await self._announce()
         if reclaimed >= self._batch:
@@ -139,9 +142,10 @@ class Maintenance:
     def __init__(self, storage: Storage, settings: WorkerSettings) -> None:
         announce = _announcer(storage.notifier, settings.namespace)
         self.stager = Stager(storage.upkeep, announce=announce, longest_sleep=LOOK_FOR_DUE)
+        self.reclaimer = Reclaimer(upkeep=storage.upkeep, announce=announce, max_crashes=settings.max_crashes)
         self._duties: tuple[Duty, ...] = (
             EventLogKeeper(upkeep=storage.upkeep),
-            Reclaimer(upkeep=storage.upkeep, announce=announce, max_crashes=settings.max_crashes),
+            self.reclaimer,
             Folder(upkeep=storage.upkeep),
             Pruner(upkeep=storage.upkeep, retention=settings.retention),
             EventPruner(upkeep=storage.upkeep, keep=settings.keep_events),

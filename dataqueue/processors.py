@@ -15,6 +15,7 @@ from dataqueue.handlers import HandlerRegistry
 from dataqueue.ids import new_worker_id
 from dataqueue.listeners import Listeners
 from dataqueue.processing.leases import Held
+from dataqueue.processing.observing import will_retry
 from dataqueue.processing.worker import Worker
 from dataqueue.queue_events import JobCancelled, JobCompleted, JobEvent, JobFailed, JobProcessing
 from dataqueue.queue_opening import Opened
@@ -127,19 +128,24 @@ class Told:
             self._tell(JobCompleted, held, attempt=held.job.attempts)
 
     def failed(self, held: Held, failure: Failure) -> None:
-        will_retry = failure.retry_after is not None and held.job.attempts < held.job.max_attempts
+        again = will_retry(held.job, failure)
         self._tell(
             JobFailed,
             held,
             attempt=held.job.attempts,
             message=failure.message,
             reason=failure.reason,
-            will_retry=will_retry,
-            retry_after=failure.retry_after if will_retry else None,
+            will_retry=again,
+            retry_after=failure.retry_after if again else None,
         )
 
     def cancelled(self, held: Held) -> None:
         self._tell(JobCancelled, held)
+
+    def _not_told(self, held: Held) -> None:
+        """What a listener cannot listen for."""
+
+    ended = released = lost = crashed = _not_told
 
     def troubled(self, error: Exception, *, source: str) -> None:
         self._tell_error(error, source)

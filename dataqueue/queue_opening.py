@@ -12,6 +12,7 @@ from typing import Final
 import structlog
 from pydantic import SecretStr
 
+from dataqueue.log_context import add_context
 from dataqueue.settings import WorkerSettings
 from dataqueue.storage.opening import open_storage, storage_url
 from dataqueue.storage.port import Storage
@@ -65,6 +66,7 @@ def log_as_the_host_does() -> None:
         structlog.configure(
             processors=[
                 structlog.stdlib.filter_by_level,
+                add_context,
                 structlog.processors.format_exc_info,
                 structlog.processors.KeyValueRenderer(key_order=["event"]),
             ],

@@ -6,10 +6,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import BeforeValidator, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr, TypeAdapter
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from dataqueue.domain.durations import parse_duration
+from dataqueue.domain.origins import parse_origins
 from dataqueue.domain.retention import Retention
 
 _MONTH: Final = timedelta(days=30)
@@ -20,6 +21,14 @@ def _kept(value: object) -> timedelta:
 
 
 Kept = Annotated[timedelta, BeforeValidator(_kept)]
+
+
+def _origins(value: object) -> tuple[str, ...]:
+    return parse_origins(value if isinstance(value, str) else ",".join(TypeAdapter(list[str]).validate_python(value)))
+
+
+# Not JSON, as variables of this kind would be read otherwise.
+Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]
 
 
 class ClientSettings(BaseSettings):
@@ -46,9 +55,12 @@ class Settings(ClientSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = Field(8000, description="Port the API listens on; 0: a free one.")
     public_url: str | None = Field(None, description="Base of the URLs we hand out; unset: the request's own.")
     open_access: bool = Field(False, description="Answer without a key, on a loopback address only (`dataqueue dev`).")
+    cors_origins: Origins = Field((), description="Origins whose pages may call the API, separated by commas.")
+    metrics_open: bool = Field(False, description="Answer /metrics of the API without a key.")
     max_body_bytes: int = Field(1 << 20, ge=1024, description="Largest request body.")
     max_batch_bytes: int = Field(16 << 20, ge=1024, description="Largest body of a batch.")
     max_payload_bytes: int = Field(256 << 10, ge=64, description="Largest payload of a job.")
+    max_streams: int = Field(1000, ge=1, description="Event streams that one API process keeps open.")
     pool_size: int = Field(10, ge=2, description="Connections of one API process to the storage.")
     keep_completed: Kept = Field(_MONTH, description="How long completed jobs are kept.")
     keep_failed: Kept = Field(_MONTH, description="How long failed jobs are kept.")
@@ -79,6 +91,11 @@ class WorkerSettings(Settings):
     )
     poll_seconds: float = Field(2, gt=0, le=60, description="Slowest look for work when no hint arrives.")
     drain_seconds: float = Field(25, ge=0, description="How long running jobs may finish after SIGTERM.")
+
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] | None = Field(
+        None, description="Port where the first process serves /metrics, each further one the next; unset: nowhere."
+    )
+    metrics_host: str = Field("127.0.0.1", description="Address where worker processes serve /metrics, to everybody.")
 
     @property
     def lease(self) -> timedelta:

@@ -68,6 +68,18 @@ def worker(  # noqa: PLR0917 - an option each, which nobody calls by position
             envvar="DATAQUEUE_MAX_CRASHES", help="Crashes of its process after which a job fails as 'crashed'."
         ),
     ] = 3,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            envvar="DATAQUEUE_METRICS_PORT",
+            help="Port where the first process serves /metrics for Prometheus; each further one takes the next port."
+            " 0 takes free ones.",
+            show_default="not served",
+        ),
+    ] = None,
+    metrics_host: Annotated[
+        str, typer.Option(envvar="DATAQUEUE_METRICS_HOST", help="Address where /metrics is served; it asks for no key.")
+    ] = "127.0.0.1",
 ) -> None:
     """Run jobs: pull them from the storage (DATAQUEUE_URL) and call their handlers.
 
@@ -92,6 +104,8 @@ def worker(  # noqa: PLR0917 - an option each, which nobody calls by position
         poll_seconds=poll,
         drain_seconds=drain,
         max_crashes=max_crashes,
+        metrics_port=metrics_port,
+        metrics_host=metrics_host,
     )
     if job_types is not None and not split(job_types):
         raise Refused("--job-types names no job type; leave it out to serve all that have a handler")

@@ -7,6 +7,7 @@ import asyncio
 import faulthandler
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import Final
 
@@ -24,6 +25,8 @@ from workers.cli_settings import split
 from workers.discovery import load_handlers
 from workers.isolation import Isolation
 from workers.logs import configure_logging
+from workers.metrics import WorkerMetrics
+from workers.scraping import NUMBER_OPTION
 from workers.shutdown import Shutdown, leave_by_exception
 from workers.supervisor import CANNOT_START
 from workers.tether import OPTION, Tether
@@ -53,7 +56,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # An exception that breaks into the start of a loop leaves it half made.
             shutdown.only_take_note()
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                runner.run(_work(settings, open_another, shutdown, tether, job_types=job_types, modules=modules))
+                runner.run(
+                    _work(
+                        settings,
+                        open_another,
+                        shutdown,
+                        tether,
+                        number=options.number,
+                        job_types=job_types,
+                        modules=modules,
+                    )
+                )
     except Exception as error:  # noqa: BLE001 - the edge: an error we know is a sentence, another a traceback
         return complain(error)
     return 0
@@ -65,6 +78,7 @@ async def _work(
     shutdown: Shutdown,
     tether: Tether | None,
     *,
+    number: int,
     job_types: Sequence[str],
     modules: Sequence[str],
 ) -> None:
@@ -73,6 +87,7 @@ async def _work(
     # A second signal says nothing new here: an init system may send one to every process there is.
     shutdown.on_signals(second_hurries=False)
     maintenance = Maintenance(storage, settings)
+    metrics = None if settings.metrics_port is None else WorkerMetrics(storage, maintenance.reclaimer)
     worker = Worker(
         settings,
         storage,
@@ -82,11 +97,13 @@ async def _work(
         job_types=job_types,
         isolate=Isolation(modules),
         expect=maintenance.stager.expect,
+        observer=None if metrics is None else metrics.jobs,
     )
     maintaining = asyncio.create_task(maintenance.run(shutdown.drain))
     telling = asyncio.create_task(_tell_when_ready(worker, tether))
     try:
-        await worker.run(shutdown.drain, shutdown.hurry)
+        async with nullcontext() if metrics is None else metrics.served(worker, settings, number=number):
+            await worker.run(shutdown.drain, shutdown.hurry)
     finally:
         telling.cancel()
         shutdown.drain.set()
@@ -103,6 +120,7 @@ async def _tell_when_ready(worker: Worker, tether: Tether | None) -> None:
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--job-types", metavar="TYPE,…", help="serve only these")
+    parser.add_argument(NUMBER_OPTION, type=int, default=0, metavar="N", help="which of several processes")
     parser.add_argument(OPTION, type=int, metavar="FD", help="the supervisor's end of a socket pair")
     return parser.parse_args(arguments)
 

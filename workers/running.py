@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from dataqueue.settings import WorkerSettings
+from workers.scraping import NUMBER_OPTION, refuse_taken_ports
 from workers.shutdown import Shutdown
 from workers.spawning import python_module
 from workers.supervisor import Patience, Supervisor
@@ -17,7 +18,11 @@ _LAST_WORDS: Final = 15.0
 
 
 def worker_supervisor(settings: WorkerSettings, *, job_types: Sequence[str] = ()) -> Supervisor:
-    """Of the processes that run jobs. They read their settings from this process's environment."""
+    """Of the processes that run jobs. They read their settings from this process's environment.
+
+    Refused: a port where one of them is to serve its metrics is taken.
+    """
+    refuse_taken_ports(settings)
     chosen = ("--job-types", ",".join(job_types)) if job_types else ()
     return Supervisor(
         name="worker",
@@ -25,6 +30,7 @@ def worker_supervisor(settings: WorkerSettings, *, job_types: Sequence[str] = ()
         env=os.environ,
         count=settings.processes,
         patience=Patience(drain=settings.drain_seconds + _LAST_WORDS, hurry=_LAST_WORDS),
+        number_option=NUMBER_OPTION,
     )
 
 

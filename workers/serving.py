@@ -27,6 +27,7 @@ log = structlog.get_logger(__name__)
 
 GRACE: Final = 10
 """Seconds that requests under way may take after SIGTERM."""
+_UNTAKEN_FOR: Final = 30
 
 
 def serve_api(settings: Settings, *, tether: int | None = None) -> int:
@@ -104,6 +105,9 @@ def listening_socket(host: str, port: int) -> socket.socket:
         raise Refused(f"host {host!r} is no address of this machine ({error.strerror}); set DATAQUEUE_HOST") from error
     bound = socket.socket(family, kind, protocol)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # Of every connection it accepts: what a caller does not take for so long is given up, with its buffers.
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNTAKEN_FOR * 1000)
     try:
         bound.bind(address)
     except OSError as error:

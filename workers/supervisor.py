@@ -37,13 +37,23 @@ class Patience:
 class Supervisor:
     """Runs `count` children of one command until told to stop, and starts again those that die.
 
+    With `number_option` each hears its number, 0, 1, …, which the one that replaces it inherits.
+
     The first starts alone: what keeps it from starting is then said once, and ends the supervisor.
     """
 
     def __init__(
-        self, *, name: str, command: Sequence[str], env: Mapping[str, str], count: int, patience: Patience
+        self,
+        *,
+        name: str,
+        command: Sequence[str],
+        env: Mapping[str, str],
+        count: int,
+        patience: Patience,
+        number_option: str | None = None,
     ) -> None:
         self._name, self._command, self._env, self._count = name, tuple(command), dict(env), count
+        self._number_option = number_option
         self._patience = patience
         self.ready = asyncio.Event()
         self.about: dict[str, Any] = {}
@@ -55,7 +65,7 @@ class Supervisor:
         """Until a drain is done, 0 when it was clean; or until no child can be kept, then the child's own code."""
         async with asyncio.TaskGroup() as group:
             told = group.create_task(self._end_with(shutdown.drain))
-            keepers = [group.create_task(self._keep(shutdown, first=n == 0)) for n in range(self._count)]
+            keepers = [group.create_task(self._keep(shutdown, number)) for number in range(self._count)]
             await asyncio.wait(keepers)
             told.cancel()
         return self._exit_code
@@ -64,13 +74,13 @@ class Supervisor:
         await drain.wait()
         self._over.set()
 
-    async def _keep(self, shutdown: Shutdown, *, first: bool) -> None:
+    async def _keep(self, shutdown: Shutdown, number: int) -> None:
         loop, failures = asyncio.get_running_loop(), 0
-        if not first:
+        if number:
             await _first_of(self.ready.wait(), self._over.wait())
         while not self._over.is_set():
             started = loop.time()
-            code, was_ready = await self._one_life(shutdown)
+            code, was_ready = await self._one_life(shutdown, number)
             if self._over.is_set():
                 if code != 0:
                     self._exit_code = self._exit_code or 1
@@ -89,10 +99,11 @@ class Supervisor:
         self._exit_code = code if code > 0 else 1
         self._over.set()
 
-    async def _one_life(self, shutdown: Shutdown) -> tuple[int, bool]:
+    async def _one_life(self, shutdown: Shutdown, number: int) -> tuple[int, bool]:
         """Start a child and see it to its end: its exit code, and whether it ever was ready."""
         try:
-            child = await Child.start(self._command, env=self._env)
+            numbered = () if self._number_option is None else (self._number_option, str(number))
+            child = await Child.start((*self._command, *numbered), env=self._env)
         except OSError as error:
             log.warning("child.not_started", name=self._name, error=str(error))
             return 1, False

@@ -116,6 +116,8 @@ class ClaimedJob:
     retry: RetryPolicy
     run_at: datetime
     created_at: datetime
+    locked_at: datetime
+    """When it was claimed, by the storage's clock, as the two before."""
 
     @property
     def lease(self) -> Lease:

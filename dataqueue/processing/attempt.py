@@ -12,6 +12,7 @@ import structlog
 from dataqueue.context import Cancellation
 from dataqueue.domain.job import ClaimedJob, Failure, FailureReason
 from dataqueue.handlers import Handler, Reject, Retry
+from dataqueue.log_context import job_at_work
 from dataqueue.outcome import Completed, Failed
 from dataqueue.payloads import InvalidOutput, InvalidPayload, clean, encode_output
 
@@ -23,20 +24,26 @@ _NO_OUTPUT: Final = Completed(None)
 
 async def attempt(handler: Handler, job: ClaimedJob, cancellation: Cancellation) -> Completed | Failed:
     """Call an async handler. Raises nothing, not even CancelledError: the caller knows whether it had cancelled."""
+    job_at_work.set(job)
     try:
         return completed(await handler.call(job, cancellation))
     except GeneratorExit:
         raise
     except BaseException as error:  # noqa: BLE001 - a handler may raise what it likes, sys.exit() included
         return _told(error, job, cancellation)
+    finally:
+        job_at_work.set(None)
 
 
 def attempt_sync(handler: Handler, job: ClaimedJob, cancellation: Cancellation) -> Completed | Failed:
     """Call a plain function; to be run in a thread. Raises nothing."""
+    job_at_work.set(job)
     try:
         return completed(handler.call(job, cancellation))
     except BaseException as error:  # noqa: BLE001 - as above
         return _told(error, job, cancellation)
+    finally:
+        job_at_work.set(None)
 
 
 def completed(value: object) -> Completed:

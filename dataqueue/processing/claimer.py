@@ -57,6 +57,8 @@ class Claimer:
         self._backoff = Backoff()
         self._unsure_until = self._next_recall = 0.0
         self._looks = iter(_LOOK_AGAIN)
+        self.errors = 0
+        """Claims that failed."""
 
     def hint(self) -> None:
         """Jobs may be ready."""
@@ -122,6 +124,7 @@ class Claimer:
         except Exception as error:  # noqa: BLE001 - a claimer that dies is a worker that does nothing
             # Also after what looks like a refusal: a look costs one statement, a stranded job a lease and a crash.
             self._unsure_until = time.monotonic() + self._table.lease
+            self.errors += 1
             await self._sit_out(error)
             return None
         if self._backoff.failures:

@@ -33,7 +33,7 @@ class Delivery(Generic[T]):
     """Shares the writes of one verb.
 
     `refused` takes what the storage refuses when it is sent alone. `told` hears of each report that was kept,
-    `troubled` of the first failure of each outage and of each refusal.
+    `told_lost` of each that came too late, `troubled` of the first failure of each outage and of each refusal.
     """
 
     def __init__(
@@ -45,10 +45,11 @@ class Delivery(Generic[T]):
         refused: Callable[[Held], None],
         written: Callable[[list[Held]], None],
         told: Callable[[Held, T], None] | None = None,
+        told_lost: Callable[[Held], None] = lambda _: None,
         troubled: Callable[[Exception], None] = lambda _: None,
     ) -> None:
         self._verb, self._write, self._table, self._told, self._troubled = verb, write, table, told, troubled
-        self._refused, self._written = refused, written
+        self._refused, self._written, self._told_lost = refused, written, told_lost
         self._shared: Coalescer[Report[T], None] = Coalescer(self._deliver, most=LARGEST_WRITE, weight=itemgetter(2))
         self.waiting = 0
         """The weight of what has not been written yet."""
@@ -109,6 +110,7 @@ class Delivery(Generic[T]):
             if answer == Reported.LOST:
                 log.warning("job.lost", verb=self._verb, job_id=str(held.job.id), job_type=held.job.job_type)
                 self.lost += 1
+                self._told_lost(held)
         if self._told is not None:
             for (held, value, _), answer in zip(reports, answers, strict=True):
                 # A duplicate: the first write was kept, and only its reply was lost.

@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from time import perf_counter
 from typing import Final
 
 import structlog
@@ -27,8 +28,8 @@ _TELL_AGAIN: Final = 1.0
 class Executor:
     """Holds the slots. A job occupies one until its handler has really ended, whatever was reported before.
 
-    `report` takes what an attempt ended in; `isolate` runs a job that has crashed a process before; `freed` is
-    told of each slot that becomes free.
+    `report` takes what an attempt ended in; `isolate` runs a job that has crashed a process before; `ended` is told of
+    each handler that has ended, `freed` of each slot that becomes free.
 
     A handler that was told to stop has no say any more: what it returns then may be half of its work.
     """
@@ -41,11 +42,13 @@ class Executor:
         concurrency: int,
         report: Callable[[Held, Outcome], None],
         freed: Callable[[], None],
+        ended: Callable[[Held], None] = lambda _: None,
         isolate: Callable[[ClaimedJob], Awaitable[Outcome]] | None = None,
         grace: float = GRACE,
     ) -> None:
         self._handlers, self._table, self._concurrency = handlers, table, concurrency
         self._report, self._freed, self._isolate, self._grace = report, freed, isolate, grace
+        self._told_end = ended
         self._running: set[Held] = set()
         self._unsettled = 0
         self._threads = ThreadPool(name="handler")
@@ -123,7 +126,9 @@ class Executor:
         self._threads.close()
 
     async def _run(self, held: Held, handler: Handler) -> None:
+        began = perf_counter()
         outcome: Outcome = await attempt(handler, held.job, held)
+        held.ran = perf_counter() - began
         task = held.task
         if held.stop is None and task is not None and task.cancelling():
             # Not by us: the loop is being torn down around the worker.
@@ -131,6 +136,7 @@ class Executor:
         self._end(held, outcome)
 
     async def _run_isolated(self, held: Held, isolate: Callable[[ClaimedJob], Awaitable[Outcome]]) -> None:
+        began = perf_counter()
         try:
             outcome = await isolate(held.job)
         except asyncio.CancelledError:
@@ -138,13 +144,16 @@ class Executor:
         except Exception as error:
             log.exception("job.not_isolated", job_id=str(held.job.id))
             outcome = failed(error, held.job)
+        held.ran = perf_counter() - began
         self._end(held, outcome)
 
     def _run_in_thread(self, held: Held, handler: Handler, loop: asyncio.AbstractEventLoop) -> None:
         context = contextvars.copy_context()
 
         def work() -> None:
+            began = perf_counter()
             outcome = context.run(attempt_sync, handler, held.job, held)
+            held.ran = perf_counter() - began
             # A worker that is gone needs no answer.
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(self._end, held, outcome)
@@ -175,6 +184,7 @@ class Executor:
             self._settle_told(held)
         elif not held.settled:
             self._settle(held, outcome)
+        self._told_end(held)
         self._freed()
 
     def _settle_told(self, held: Held) -> None:

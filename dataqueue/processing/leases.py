@@ -35,7 +35,7 @@ class Held:
     still have to be kept until that is written.
     """
 
-    __slots__ = ("deadline", "job", "lease", "settled", "stop", "task", "timer")
+    __slots__ = ("deadline", "job", "lease", "ran", "settled", "stop", "task", "timer")
 
     def __init__(self, job: ClaimedJob, deadline: float) -> None:
         self.job: Final = job
@@ -45,6 +45,8 @@ class Held:
         self.settled = False
         self.task: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
+        self.ran = 0.0
+        """Seconds that its handler ran, once that has ended."""
 
     @property
     def cancelled(self) -> bool:

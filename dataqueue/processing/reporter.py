@@ -9,7 +9,7 @@ from typing import Final
 from dataqueue.domain.job import Failure, Json, Lease, Reported
 from dataqueue.outcome import Completed, Crashed, Failed, Gone, Outcome, Released
 from dataqueue.processing.delivery import Delivery
-from dataqueue.processing.leases import Held, LeaseTable
+from dataqueue.processing.leases import Held, LeaseTable, Stop
 from dataqueue.processing.observing import Observer
 from dataqueue.storage.port import JobStore
 
@@ -40,6 +40,7 @@ class Reporter:
             table.drop([held])
 
         self._table, self._expect, self._ended, self._given_back = table, expect, ended, given_back
+        self._told_lost = told_lost = _ignore if observer is None else observer.lost
         troubled = _reporting(observer)
         self._ready_at_once: set[Held] = set()
         self.completing: Delivery[Json | None] = Delivery(
@@ -49,6 +50,7 @@ class Reporter:
             refused=lambda held: self.report(held, Failed(_REFUSED)),
             written=lambda _: ended(),
             told=None if observer is None else observer.completed,
+            told_lost=told_lost,
             troubled=troubled,
         )
         self.failing: Delivery[Failure] = Delivery(
@@ -58,6 +60,7 @@ class Reporter:
             refused=forget,
             written=self._failed,
             told=None if observer is None else observer.failed,
+            told_lost=told_lost,
             troubled=troubled,
         )
         self.releasing: Delivery[None] = Delivery(
@@ -66,10 +69,18 @@ class Reporter:
             table=table,
             refused=forget,
             written=given_back,
+            told=None if observer is None else _without_value(observer.released),
+            told_lost=told_lost,
             troubled=troubled,
         )
         self.abandoning: Delivery[None] = Delivery(
-            "abandon", write=abandon, table=table, refused=forget, written=lambda _: None, troubled=troubled
+            "abandon",
+            write=abandon,
+            table=table,
+            refused=forget,
+            written=_ignore,
+            told=None if observer is None else _without_value(observer.crashed),
+            troubled=troubled,
         )
         self._all: Final = (self.completing, self.failing, self.releasing, self.abandoning)
 
@@ -100,6 +111,8 @@ class Reporter:
                 self.abandoning.add(held, None)
             case Gone():
                 self._table.drop([held])
+                if held.stop is Stop.LOST:
+                    self._told_lost(held)
 
     def _failed(self, done: list[Held]) -> None:
         self._ended()
@@ -115,3 +128,11 @@ class Reporter:
 
 def _reporting(observer: Observer | None) -> Callable[[Exception], None]:
     return (lambda _: None) if observer is None else partial(observer.troubled, source="reporting")
+
+
+def _without_value(tell: Callable[[Held], None]) -> Callable[[Held, None], None]:
+    return lambda held, _: tell(held)
+
+
+def _ignore(_: object) -> None:
+    """Nobody wants to know."""

@@ -96,6 +96,7 @@ class Worker:
             concurrency=settings.concurrency,
             report=self.reporter.report,
             freed=self.claimer.freed,
+            ended=_ignore if observer is None else observer.ended,
             isolate=isolate,
         )
         self._aside = Aside(name="heartbeat", open_storage=open_storage, loops=self._loops_aside, died=self._aside_died)
@@ -154,6 +155,11 @@ class Worker:
             raise RuntimeError("the thread that keeps the leases died")
         if claiming.done() and not claiming.cancelled():
             claiming.result()
+
+    @property
+    def slots(self) -> int:
+        """Jobs it runs at a time, at most."""
+        return self._settings.concurrency
 
     @property
     def left_behind(self) -> int:
@@ -280,6 +286,10 @@ class Worker:
 
     def _aside_died(self) -> None:
         self._tell_loop(self._fault.set)
+
+
+def _ignore(_: object) -> None:
+    """Nobody wants to know."""
 
 
 def _served(registry: HandlerRegistry, only: Collection[str] | None) -> tuple[str, ...]:

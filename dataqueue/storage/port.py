@@ -41,13 +41,16 @@ LIVE_FOR: Final = timedelta(seconds=60)
 class JobStore(Protocol):
     """The jobs of one namespace, moved by the verbs of `domain.lifecycle`."""
 
-    async def enqueue(self, units: Sequence[Sequence[NewJob]], *, again: bool = False) -> list[list[Enqueued]]:
+    async def enqueue(
+        self, units: Sequence[Sequence[NewJob]], *, again: bool = False, waited: bool = False
+    ) -> list[list[Enqueued]]:
         """Store units of jobs in one shared write, each unit whole or not at all, answers in order.
 
         The units of one call are either all keyed (`NewJob.is_keyed`) or all not. `again`: the outcome of an
-        earlier call with the same jobs is unknown; what it stored counts as created now.
-        Raises AlreadyExists (a caller's id is taken) and IdempotencyInProgress for a call of one unit; with
-        several units StorageRefused, and nothing is stored.
+        earlier call with the same jobs is unknown; what it stored counts as created now. `waited`: an earlier call
+        with these and others has waited for somebody's transaction in vain, so this one hardly waits.
+        Raises AlreadyExists (a caller's id is taken) for a call of one unit, with several StorageRefused;
+        IdempotencyInProgress. Nothing is then stored.
         """
         ...
 

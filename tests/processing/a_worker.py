@@ -13,6 +13,7 @@ from dataqueue.domain.job import ClaimedJob, Job, JobStatus, NewJob
 from dataqueue.handlers import HandlerRegistry
 from dataqueue.ids import new_id
 from dataqueue.outcome import Outcome
+from dataqueue.processing.observing import Observer
 from dataqueue.processing.worker import Worker
 from dataqueue.settings import WorkerSettings
 from dataqueue.storage.port import JobStore, Storage
@@ -78,6 +79,7 @@ async def a_worker(
     job_types: Collection[str] | None = None,
     isolate: Callable[[ClaimedJob], Awaitable[Outcome]] | None = None,
     worker_id: str = "ann",
+    observer: Observer | None = None,
     **settings: Any,
 ) -> AsyncIterator[Stoppable]:
     """Runs until the block ends; what it still holds is then given back at once."""
@@ -89,6 +91,7 @@ async def a_worker(
         open_storage=open_storage,
         job_types=job_types,
         isolate=isolate,
+        observer=observer,
     )
     stoppable = Stoppable(worker)
     started = asyncio.create_task(worker.started.wait())

@@ -29,6 +29,7 @@ def a_claimed_job(**fields: Any) -> ClaimedJob:
             "retry": RetryPolicy(),
             "run_at": NOW,
             "created_at": NOW,
+            "locked_at": NOW,
             **fields,
         }
     )

@@ -72,6 +72,7 @@ def test_the_lease_of_a_claimed_job_is_its_id_and_invocation() -> None:
         retry=RetryPolicy(),
         run_at=now,
         created_at=now,
+        locked_at=now,
     )
     assert claimed.lease == Lease(UUID(int=7), 5)
 

@@ -48,6 +48,7 @@ def a_job(job_type: str, payload: object = None, *, timeout_ms: int | None = Non
         retry=RetryPolicy(delay=1.5, backoff=False),
         run_at=now,
         created_at=now,
+        locked_at=now,
     )
 
 
