@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager, suppress
 from typing import Final
 
 import structlog
 from fastapi.sse import format_sse_event
-from starlette.types import Receive, Send
+from starlette.types import Message, Receive, Send
 
 from app.rendering import event_json
 from dataqueue.domain.events import Event
-from dataqueue.errors import PositionExpired, StorageUnavailable, Unauthenticated
+from dataqueue.errors import PositionExpired, StorageNotReady, StorageUnavailable, Unauthenticated
 from dataqueue.streaming.following import Delivery, FellBehind
 
 QUIET: Final = 15.0
@@ -40,15 +40,21 @@ class EventStreams:
     def __init__(self, *, most: int) -> None:
         self._most = most
         self._open: set[asyncio.Task[None]] = set()
+        self._taken = 0
         self._closed = False
 
     @property
     def is_full(self) -> bool:
-        return len(self._open) >= self._most
+        return self._taken >= self._most
 
-    @property
-    def count(self) -> int:
-        return len(self._open)
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """A stream's place among those there may be: from before it is known where it begins."""
+        self._taken += 1
+        try:
+            yield
+        finally:
+            self._taken -= 1
 
     def close(self) -> None:
         """End every stream, each with a hint when to come back."""
@@ -58,7 +64,7 @@ class EventStreams:
 
     async def run(
         self,
-        deliveries: AsyncIterator[Delivery[bytes]],
+        follow: Callable[[Callable[[], None]], AsyncGenerator[Delivery[bytes]]],
         receive: Receive,
         send: Send,
         *,
@@ -68,15 +74,25 @@ class EventStreams:
     ) -> None:
         """Send until the reader hangs up, falls behind or loses its key, or the process stops.
 
+        `follow` is given what to call when the reader falls behind: it may be in the middle of a send then.
         The first block says where the stream begins and a quiet stream says so again with every sign of life, so that
         whoever reconnects begins there and not before, and has seen all until then.
         """
-        await send({"type": "http.response.start", "status": 200, "headers": [*_HEADERS]})
+        try:
+            await _send(send, {"type": "http.response.start", "status": 200, "headers": [*_HEADERS]})
+        except TimeoutError:
+            log.info("stream.cut_off", reason="TimeoutError")
+            return
         if head:
             await send({"type": "http.response.body", "body": b""})
             return
-        await _send(send, _place(position, comment="connected"))
-        sending = asyncio.create_task(_deliver(deliveries, send, recheck))
+        fell_behind = asyncio.Event()
+
+        def cut_off() -> None:
+            fell_behind.set()
+            sending.cancel()
+
+        sending = asyncio.create_task(_deliver(follow(cut_off), send, position, recheck))
         hanging_up = asyncio.create_task(_hang_up(receive))
         self._open.add(sending)
         try:
@@ -91,25 +107,35 @@ class EventStreams:
             for task in (sending, hanging_up):
                 task.cancel()
             await asyncio.gather(sending, hanging_up, return_exceptions=True)
-            _report(sending)
+            _report(FellBehind() if fell_behind.is_set() else None if sending.cancelled() else sending.exception())
 
 
 async def _deliver(
-    deliveries: AsyncIterator[Delivery[bytes]], send: Send, recheck: Callable[[], Awaitable[object]]
+    deliveries: AsyncGenerator[Delivery[bytes]],
+    send: Send,
+    position: int,
+    recheck: Callable[[], Awaitable[object]],
 ) -> None:
     now = asyncio.get_running_loop().time
     recheck_at = now() + QUIET
-    async for delivery in deliveries:
-        if now() >= recheck_at:
-            with suppress(StorageUnavailable):  # then nobody's key can be revoked either
-                await recheck()
-            recheck_at = now() + QUIET
-        await _send(send, b"".join(delivery.items) or _place(delivery.position, comment="ping"))
+    # Closed here: left to the collector, a stream that ends within a send would be told of events for a while yet.
+    async with aclosing(deliveries):
+        await _send(send, _body(_place(position, comment="connected")))
+        async for delivery in deliveries:
+            if now() >= recheck_at:
+                with suppress(StorageUnavailable, StorageNotReady):  # then nobody's key can be revoked either
+                    await recheck()
+                recheck_at = now() + QUIET
+            await _send(send, _body(b"".join(delivery.items) or _place(delivery.position, comment="ping")))
 
 
-async def _send(send: Send, body: bytes) -> None:
+async def _send(send: Send, message: Message) -> None:
     async with asyncio.timeout(_SEND_WITHIN):
-        await send({"type": "http.response.body", "body": body, "more_body": True})
+        await send(message)
+
+
+def _body(text: bytes) -> Message:
+    return {"type": "http.response.body", "body": text, "more_body": True}
 
 
 async def _say_goodbye(send: Send) -> None:
@@ -130,15 +156,14 @@ def _place(position: int, *, comment: str) -> bytes:
     return format_sse_event(id=str(position), comment=comment)
 
 
-def _report(sending: asyncio.Task[None]) -> None:
+def _report(error: BaseException | None) -> None:
     """What ended a stream, where it was not the reader."""
-    error = None if sending.cancelled() else sending.exception()
     match error:
         case None | Unauthenticated():
             pass
         case FellBehind() | TimeoutError() | PositionExpired():
             log.info("stream.cut_off", reason=type(error).__name__)
-        case StorageUnavailable():
+        case StorageUnavailable() | StorageNotReady():
             log.info("stream.ended", error=str(error))
         case _:
             log.error("stream.failed", exc_info=error)

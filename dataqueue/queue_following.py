@@ -59,7 +59,8 @@ class QueueFollowing:
                                 position = event.id
                             position = delivery.position
                 except FellBehind:
-                    continue  # what it could not keep up with is in the log
+                    # What it could not keep up with is in the log, unless that is another one now.
+                    await check_position(hub, log, namespace, position)
 
     async def _stop_following(self) -> None:
         if self._follower is not None:

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import gc
 import ipaddress
+import logging
 import os
 import signal
 import socket
@@ -53,9 +54,17 @@ def serve_api(settings: Settings, *, tether: int | None = None) -> int:
         timeout_keep_alive=75,
         timeout_graceful_shutdown=GRACE,
     )
+    logging.getLogger("uvicorn.error").addFilter(_NotACutStream())
     server = _Server(config, tether=tether)
     server.run(sockets=[listening])
     return 0 if server.started else FAILED
+
+
+class _NotACutStream(logging.Filter):
+    """uvicorn calls an answer that was broken off an error. Ours are streams that were cut off, and told of as such."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith("ASGI callable returned without completing response")
 
 
 class _Server(uvicorn.Server):

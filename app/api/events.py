@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from datetime import timedelta
 from functools import partial
 from typing import Annotated, Any, Final
@@ -21,14 +20,14 @@ from app.errors import Code, Problem, invalid
 from app.rendering import event_json, page_json, ticket_json
 from app.routing import Answer, Call, JsonRoute, Streamed
 from app.schemas import examples
-from app.schemas.events import EventsQuery, TicketOut
+from app.schemas.enqueue import NoFields
+from app.schemas.events import OLDEST_KEPT, EventsQuery, LastEventId, TicketOut
 from app.sse import QUIET, event_frame
 from dataqueue.domain.keys import Caller, Scope, digest_of, new_ticket
 from dataqueue.errors import Unauthenticated
-from dataqueue.streaming.following import check_position, follow, position_now
+from dataqueue.streaming.following import Delivery, check_position, follow, position_now
 
 _TICKET_LIFETIME: Final = timedelta(seconds=60)
-_POSITION: Final = re.compile(r"\d{1,18}", re.ASCII)
 _MOST_PAGES: Final = 10
 _FRESH_WITHIN: Final = 1.0
 _STREAM: Final[dict[str, Any]] = {
@@ -44,10 +43,10 @@ class StreamRoute(JsonRoute):
     """A route to which a ticket admits as a key does."""
 
     async def _admit(self, scope: HttpScope, headers: Mapping[bytes, bytes]) -> Caller | None:
-        tickets = parse_qs(scope["query_string"].decode("latin-1")).get("ticket")
-        if tickets is None or b"authorization" in headers:
+        ticket = _ticket_in(scope, headers)
+        if ticket is None:
             return await super()._admit(scope, headers)
-        namespace = await scope["app"].service.storage.tickets.redeem(digest_of(tickets[0]))
+        namespace = await scope["app"].service.storage.tickets.redeem(digest_of(ticket))
         if namespace is None:
             raise Unauthenticated("The ticket is unknown, used or expired. Get another: POST /v1/events/ticket.")
         return Caller(namespace, frozenset({Scope.READ}))
@@ -66,7 +65,7 @@ _streams = APIRouter(route_class=StreamRoute, tags=["events"], dependencies=[req
 async def follow_events(
     query: Annotated[EventsQuery, QueryParameters()],
     call: Call,
-    last_event_id: Annotated[str | None, Header(description="Where to resume; wins over `after`.")] = None,
+    last_event_id: Annotated[LastEventId, Header(description="Where to resume; wins over `after`.")] = None,
 ) -> Answer | Streamed:
     """Server-sent events: `id` is a position, `event` a name, `data` the event in JSON, as it stands in lists.
 
@@ -82,9 +81,8 @@ async def follow_events(
     `after` the next time. A page looks at 100,000 events at most, and may hold fewer than `limit` though there are
     more.
     """
-    if last_event_id:
-        query = query.model_copy(update={"after": last_event_id})
-    place, matching = _place_of(query, in_header=bool(last_event_id)), query.matching
+    place = query.after if last_event_id is None else last_event_id
+    matching = query.matching
     if _wants_page(call):
         return await _page(call, query, place)
     if query.limit is not None:
@@ -94,16 +92,21 @@ async def follow_events(
         detail = "This process has as many streams open as it may. Try again, or raise DATAQUEUE_MAX_STREAMS."
         raise Problem(429, Code.TOO_MANY_STREAMS, detail, headers=((b"retry-after", b"5"),))
     headers = dict(call.scope["headers"])
-    recheck = partial(service.auth.caller, headers, call.scope) if query.ticket is None else _nothing_to_check
+    by_ticket = _ticket_in(call.scope, headers) is not None
+    recheck = _nothing_to_check if by_ticket else partial(service.auth.caller, headers, call.scope)
 
     async def stream(receive: Receive, send: Send) -> None:
-        with service.hub.following(namespace):
+        with service.streams.place(), service.hub.following(namespace):
             position = await _position(call, place)
-            deliveries = follow(
-                service.hub, call.events, namespace, matching, after=position, encode=event_frame, quiet=QUIET
-            )
+
+            def followed(on_cut: Callable[[], None]) -> AsyncGenerator[Delivery[bytes]]:
+                return follow(
+                    service.hub, call.events, namespace, matching, after=position, encode=event_frame, quiet=QUIET,
+                    on_cut=on_cut,
+                )  # fmt: skip
+
             await service.streams.run(
-                deliveries, receive, send, position=position, recheck=recheck, head=call.method == "HEAD"
+                followed, receive, send, position=position, recheck=recheck, head=call.method == "HEAD"
             )
 
     return stream
@@ -114,9 +117,9 @@ async def follow_events(
     status_code=201,
     response_model=TicketOut,
     summary="Get a ticket to the stream",
-    responses=problems(401, 403, 422, 503),
+    responses=problems(401, 403, 413, 415, 422, 503),
 )
-async def issue_ticket(call: Call) -> Answer:
+async def issue_ticket(call: Call, body: NoFields | None = None) -> Answer:
     """A pass for a browser, whose `EventSource` cannot send a key: `GET /v1/events?ticket=…` within 60 s, once.
 
     Have your own backend ask for it, so that no key reaches the page. A reconnect needs another ticket, and `after` or
@@ -132,15 +135,12 @@ async def issue_ticket(call: Call) -> Answer:
 router.routes[:0] = _streams.routes
 
 
-def _place_of(query: EventsQuery, *, in_header: bool) -> int | None:
-    """The position asked for, -1 for the oldest there is; None for now."""
-    asked = query.after or "now"
-    if asked in ("now", "start") and not in_header:
-        return None if asked == "now" else -1
-    if not _POSITION.fullmatch(asked):
-        at = ("header", "last-event-id") if in_header else ("query", "after")
-        raise invalid(at, "must be the id of an event" + ("" if in_header else ", now or start"))
-    return int(asked)
+def _ticket_in(scope: HttpScope, headers: Mapping[bytes, bytes]) -> str | None:
+    """The ticket by which a call is to be let in; None where there is a key, or nothing."""
+    if b"authorization" in headers:
+        return None
+    tickets = parse_qs(scope["query_string"].decode("latin-1")).get("ticket")
+    return tickets[0] if tickets else None
 
 
 async def _position(call: Call, place: int | None) -> int:
@@ -148,7 +148,7 @@ async def _position(call: Call, place: int | None) -> int:
     hub = call.service.hub
     if place is None:
         return await position_now(hub, call.events, call.namespace)
-    if place < 0:
+    if place == OLDEST_KEPT:
         return (await call.events.bounds()).oldest
     await check_position(hub, call.events, call.namespace, place)
     return place

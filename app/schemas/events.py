@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Annotated, ClassVar, Final
 
@@ -18,6 +19,7 @@ from app.schemas.jobs import Limit
 from dataqueue.domain.events import EventFilter, EventName
 from dataqueue.domain.filters import TagMode
 
+_DIGITS: Final = re.compile(r"\d{1,18}", re.ASCII)
 _STILL_TO_COME: Final = frozenset(
     {
         "job:waiting", "job:resumed", "job:prolonged", "job:progress", "job:output", "step:completed", "token:created",
@@ -43,6 +45,36 @@ _Event = Annotated[
 ]
 
 
+def _place(value: object) -> int | None:
+    if value == "now":
+        return None
+    if value == "start":
+        return OLDEST_KEPT
+    if isinstance(value, str) and _DIGITS.fullmatch(value):
+        return int(value)
+    raise refuse("must be the id of an event, now or start")
+
+
+def _last_event_id(value: object) -> int | None:
+    if value == "":
+        return None
+    if isinstance(value, str) and _DIGITS.fullmatch(value):
+        return int(value)
+    raise refuse("must be the id of an event")
+
+
+OLDEST_KEPT: Final = -1
+"""A place that is no position: before the oldest event that is kept."""
+LastEventId = Annotated[
+    int | None, PlainValidator(_last_event_id), WithJsonSchema({"type": "string", "pattern": "^([0-9]{1,18})?$"})
+]
+_Place = Annotated[
+    int | None,
+    PlainValidator(_place),
+    WithJsonSchema({"type": "string", "pattern": "^(now|start|[0-9]{1,18})$", "default": "now"}),
+]
+
+
 class EventsQuery(Query):
     """Which events, and from where on. Values of one parameter are alternatives (of `tags`: a set)."""
 
@@ -61,9 +93,8 @@ class EventsQuery(Query):
     tag_mode: TagMode | None = Field(
         None, description="How `tags` narrow: `all` of them (the default), `any`, `exact` these, or `none` of them."
     )
-    after: str | None = Field(
+    after: _Place = Field(
         None,
-        max_length=40,
         description="Where to begin: after a position (the `id` of an event, or a page's `next_cursor`), `now` (the "
         "default) or `start`, the oldest event that is kept. The header `Last-Event-ID` wins over it.",
     )
@@ -75,7 +106,7 @@ class EventsQuery(Query):
     @property
     def matching(self) -> EventFilter:
         if self.tag_mode is not None and not self.tags:
-            raise invalid(("query", "tag_mode"), "needs tags")
+            raise invalid(("query", "tag_mode"), "means nothing without tags")
         return EventFilter(
             events=tuple(self.event),
             job_ids=tuple(self.job_id),

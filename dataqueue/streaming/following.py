@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
@@ -31,11 +32,12 @@ class FellBehind(Exception):
 async def position_now(hub: EventHub[T], events: EventLog, namespace: str) -> int:
     """Where following begins for who wants only what happens from now on; within `hub.following`.
 
-    While somebody's transaction keeps the log from being read to its end, that is the end as it was drawn.
+    While somebody's transaction keeps the log from being read to its end, that is as far as it could be read: what
+    happened since then is told too. Where it was never read, it is the end as it was drawn.
     """
-    if await hub.caught_up(namespace, within=_FRESH_WITHIN) and (frontier := hub.frontier(namespace)) is not None:
-        return frontier
-    return (await events.bounds()).newest
+    await hub.caught_up(namespace, within=_FRESH_WITHIN)
+    frontier = hub.frontier(namespace)
+    return (await events.bounds()).newest if frontier is None else frontier
 
 
 async def check_position(hub: EventHub[T], events: EventLog, namespace: str, position: int) -> None:
@@ -57,27 +59,34 @@ async def follow(
     after: int,
     encode: Callable[[Event], T],
     quiet: float,
+    on_cut: Callable[[], None] | None = None,
 ) -> AsyncGenerator[Delivery[T]]:
     """Deliver what matches after a position: what is in the log, then what comes, nothing missed and nothing twice.
 
-    Every `quiet` seconds without an event there is an empty delivery. Within `hub.following`. Raises FellBehind, and
-    PositionExpired when the log is cut off faster than it is read.
+    Every `quiet` seconds without an event there is an empty delivery. Within `hub.following`, and to be closed. Raises
+    FellBehind (`on_cut` is told at that moment, when one may be busy with the last delivery), and PositionExpired when
+    the log is cut off faster than it is read.
     """
-    position = after
+    now = asyncio.get_running_loop().time
+    position, furthest, delivered_at = after, 0, now()
     while True:
         frontier = hub.frontier(namespace)
         if frontier is None:
             if not await hub.knows(namespace, within=quiet):
                 yield Delivery([], position)
             continue
+        if frontier < furthest:
+            raise FellBehind  # it is the log that went back, behind where this one may be
+        furthest = frontier
         if position >= frontier:
             break
         page = await events.page(matching, after=position, until=frontier, limit=_PAGE)
         position = page.position
-        if page.events:
+        if page.events or now() - delivered_at >= quiet:
             yield Delivery([encode(event) for event in page.events], position)
+            delivered_at = now()
     # Nothing is awaited between the last look at the frontier and this, so nothing is told in between.
-    subscription = hub.subscribe(namespace, matching, after=position)
+    subscription = hub.subscribe(namespace, matching, after=position, on_cut=on_cut)
     try:
         while True:
             items = await subscription.take(within=quiet)

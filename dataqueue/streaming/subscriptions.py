@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Final, Generic, TypeAlias, TypeVar
 
@@ -23,8 +23,11 @@ _Key: TypeAlias = tuple[object, ...]
 class Subscription(Generic[T]):
     """What waits for one subscriber, in order. Who does not take it in time is cut off, and told so."""
 
-    def __init__(self, namespace: str, matching: EventFilter, *, after: int) -> None:
+    def __init__(
+        self, namespace: str, matching: EventFilter, *, after: int, on_cut: Callable[[], None] | None = None
+    ) -> None:
         self.namespace, self.matching, self.after = namespace, matching, after
+        self._on_cut = on_cut
         self.is_cut = False
         self._waiting: list[T] = []
         self._size = 0
@@ -47,6 +50,8 @@ class Subscription(Generic[T]):
         self.is_cut = True
         self._waiting.clear()
         self._woken.set()
+        if self._on_cut is not None:
+            self._on_cut()
 
     async def take(self, *, within: float) -> list[T]:
         """What waits, as soon as there is something; nothing when the time is up, or the subscriber was cut off."""
@@ -64,20 +69,13 @@ class SubscriptionIndex(Generic[T]):
 
     def __init__(self) -> None:
         self._under: defaultdict[_Key, dict[Subscription[T], None]] = defaultdict(dict)
-        self._count: defaultdict[str, int] = defaultdict(int)
 
     def __len__(self) -> int:
-        return sum(self._count.values())
-
-    @property
-    def namespaces(self) -> Collection[str]:
-        """Those that somebody follows."""
-        return self._count.keys()
+        return len({one for under in self._under.values() for one in under})
 
     def add(self, subscription: Subscription[T]) -> None:
         for key in _keys_of(subscription.namespace, subscription.matching):
             self._under[key][subscription] = None
-        self._count[subscription.namespace] += 1
 
     def remove(self, subscription: Subscription[T]) -> None:
         for key in _keys_of(subscription.namespace, subscription.matching):
@@ -85,9 +83,6 @@ class SubscriptionIndex(Generic[T]):
             under.pop(subscription, None)
             if not under:
                 del self._under[key]
-        self._count[subscription.namespace] -= 1
-        if not self._count[subscription.namespace]:
-            del self._count[subscription.namespace]
 
     def hit_by(self, event: Event) -> Iterator[Subscription[T]]:
         """Each subscription that asks for the event, once."""
@@ -106,9 +101,9 @@ class SubscriptionIndex(Generic[T]):
                     seen.add(subscription)
                     yield subscription
 
-    def of(self, namespace: str) -> list[Subscription[T]]:
-        """All of one namespace."""
-        return list({one: None for under in self._under.values() for one in under if one.namespace == namespace})
+    def of(self, *namespaces: str) -> list[Subscription[T]]:
+        """All of some namespaces."""
+        return list({one: None for under in self._under.values() for one in under if one.namespace in namespaces})
 
 
 def _keys_of(namespace: str, matching: EventFilter) -> list[_Key]:

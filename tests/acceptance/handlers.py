@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypedDict
 
-from dataqueue import JobContext, handler
+from dataqueue import JobContext, Reject, handler
 from tests.acceptance.notes import note
 
 _POLL: Final = 0.02
@@ -42,6 +42,10 @@ class Seconds(TypedDict):
 
 class Kind(TypedDict):
     kind: str
+
+
+class Message(TypedDict):
+    message: str
 
 
 @handler("fine")
@@ -88,6 +92,11 @@ async def blocks(payload: Seconds, ctx: JobContext) -> int:
 async def not_json(payload: Kind, ctx: JobContext) -> Any:
     note(ctx.job.id, "started")
     return NOT_JSON[payload["kind"]]()
+
+
+@handler("rejects")
+async def rejects(payload: Message) -> None:
+    raise Reject(payload["message"])
 
 
 @handler("exits")

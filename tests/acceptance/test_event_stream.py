@@ -100,7 +100,7 @@ async def test_what_readers_see_who_come_and_go_is_the_log(database: str, notes:
         async with connected(database) as connection:
             log = [tuple(row) for row in await connection.fetch(LOG)]
 
-    assert killed >= 3
+    assert int(killed or 0) >= 3
     assert sum(reader.resumes for reader in readers) >= 50
     assert len(log) > 500
     for reader in readers:
@@ -142,7 +142,7 @@ async def test_a_service_with_a_hundred_open_streams_stops_when_it_is_told_to(da
         assert time.monotonic() - began < 10
         await asyncio.gather(*following)
         hints = [block.retry for block in told]
-        assert all(hint is not None and 500 <= hint <= 3000 for hint in hints)
+        assert all(500 <= (hint or 0) <= 3000 for hint in hints)
         # All come back, and not all at once.
         assert len(set(hints)) > STREAMS / 4
         assert "Traceback" not in api.said

@@ -162,7 +162,7 @@ def test_an_import_that_its_caller_cut_is_completed_by_a_repeat(api: Api, databa
     found = stored(database, "cut")
     assert sorted(found.values()) == sorted(f"cut-{number}" for number in range(6000))
     assert {answer["id"] for answer in stream.answers[:-1]} == found.keys()
-    assert not api.logged("request failed")
+    assert not api.logged("request.failed")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGKILL, -signal.SIGKILL)])

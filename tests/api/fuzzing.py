@@ -44,13 +44,20 @@ class ImpatientWatcher(Watcher):
 
 
 class Counted:
-    """An application, and how many requests reached it."""
+    """An application, and how many requests reached it. Events are asked for as a page, whatever the request says.
+
+    A stream of them is an answer for as long as somebody listens, and schemathesis listens to the end. It repeats
+    requests for its checks as it sees fit, so that this cannot be left to the requests.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app, self.requests = app, 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.requests += 1
+        if scope["path"] == "/v1/events":
+            others = [(name, value) for name, value in scope["headers"] if name != b"accept"]
+            scope = {**scope, "headers": [*others, (b"accept", b"application/json")]}
         await self._app(scope, receive, send)
 
 
