@@ -25,5 +25,12 @@ exception when lock_not_available then
     return null;
 end
 $$;
+drop index dataqueue.job_by_type, dataqueue.job_by_status, dataqueue.job_ready, dataqueue.event_position, dataqueue.event_of_job;
+create index job_ready on dataqueue.job (job_type_id, rank, run_at, seq)
+    where status = 'pending' and pending_reason is null and lane_id is null;
+create index job_by_status on dataqueue.job (namespace_id, status, created_at, seq) where status <> 'processing';
+create index job_by_type on dataqueue.job (job_type_id, status, created_at, seq) where status <> 'processing';
+create index event_position on dataqueue.event (id);
+create index event_of_job on dataqueue.event (job_id, id);
 drop table dataqueue.event_ticket, dataqueue.event_log;
 alter table dataqueue.event drop column tags;

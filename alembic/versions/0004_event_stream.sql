@@ -1,4 +1,14 @@
--- What a stream of events needs: the tags of a job in each of its events, how far the log has been cut off, tickets.
+-- What a stream of events needs: the tags of a job in each of its events, how far the log has been cut off, tickets. And
+-- an index of lists without the completed jobs, which all jobs become, and indexes that do not look for equal entries where
+-- there are none.
+drop index dataqueue.job_by_type, dataqueue.job_by_status, dataqueue.job_ready, dataqueue.event_position, dataqueue.event_of_job;
+create index job_ready on dataqueue.job (job_type_id, rank, run_at, seq) with (deduplicate_items = off)
+    where status = 'pending' and pending_reason is null and lane_id is null;
+create index job_by_status on dataqueue.job (namespace_id, status, created_at, seq) with (deduplicate_items = off) where status <> 'processing';
+create index job_by_type on dataqueue.job (job_type_id, status, created_at, seq) with (deduplicate_items = off)
+    where status <> 'processing' and status <> 'completed';
+create index event_position on dataqueue.event (id) with (deduplicate_items = off);
+create index event_of_job on dataqueue.event (job_id, id) with (deduplicate_items = off);
 alter table dataqueue.event add column tags text[];
 create table dataqueue.event_log (is_it boolean primary key default true check (is_it), dropped_to bigint not null);
 insert into dataqueue.event_log (dropped_to) select coalesce(min(id) - 1, 0) from dataqueue.event;

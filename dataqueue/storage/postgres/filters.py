@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from dataqueue.domain.filters import ANY_TIME, JobFilter, Position, Range, TagMode
+from dataqueue.domain.filters import JobFilter, Position, Range, TagMode
 from dataqueue.domain.job import JobStatus
 from dataqueue.storage.postgres.statements import Statement, numbered, source_of
 
@@ -51,8 +51,19 @@ class Search:
         return f"from ({self.candidates}) as {self.alias} {self.rest}"
 
 
-def search(matching: JobFilter, *, before: Position | None, tags_are_rarer: bool = True) -> Search:
-    """How to find what matches, beginning after a position. `tags_are_rarer`: than what statuses and types leave."""
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """What a filter names more than one of, and which of them few jobs have. By default what is named most narrowly."""
+
+    tags_are_rarer: bool = True
+    """Than what stands where statuses and types say."""
+    types_are_rarer: bool = True
+    """Than the statuses, in the whole namespace."""
+
+
+def search(matching: JobFilter, *, before: Position | None, sizes: Sizes | None = None) -> Search:
+    """How to find what matches, beginning after a position."""
+    sizes = sizes or Sizes()
     parameters: dict[str, object] = {}
     window = _range("created_at", matching.created_at, parameters)
     if before is not None:
@@ -62,7 +73,7 @@ def search(matching: JobFilter, *, before: Position | None, tags_are_rarer: bool
     if matching.cron_id is not None:
         return _by_spec("cron_id", f"cron_id = :cron_id{window}", of_job, of_spec, parameters)
     standing = bool(matching.statuses or matching.job_types)
-    if _names_tags(matching) and (tags_are_rarer or not standing):
+    if _names_tags(matching) and (sizes.tags_are_rarer or not standing):
         return _by_tag(matching, window, of_job, of_spec, parameters)
     if matching.group_id is not None:
         return _by_spec("group_id", f"group_id = :group_id{window}", of_job, of_spec, parameters)
@@ -70,7 +81,7 @@ def search(matching: JobFilter, *, before: Position | None, tags_are_rarer: bool
         return _by_run_at(matching, window, of_job, of_spec, parameters)
     if matching.priority and not standing:
         return _by_spec("rank", f"rank = :rank and rank <> 0{window}", of_job, of_spec, parameters)
-    if matching.job_types and not matching.statuses and matching.run_at == ANY_TIME:
+    if matching.job_types and (not matching.statuses or (_names_completed(matching) and sizes.types_are_rarer)):
         return _by_type(matching, window, of_job, of_spec, parameters)
     if standing:
         return _by_status(matching, window, of_job, of_spec, parameters)
@@ -86,30 +97,43 @@ def under_lock(matching: JobFilter) -> tuple[list[str], list[str]]:
 
 
 def sizes_query(matching: JobFilter) -> Statement | None:
-    """About how many jobs have the rarest of the tags, and how many stand where statuses and types say; None when the
-    filter does not name both."""
-    if not (_names_tags(matching) and (matching.statuses or matching.job_types)):
+    """What is rarer, by the counts as they were last folded; None when the filter leaves nothing to choose."""
+    by_both = bool(matching.job_types) and _names_completed(matching)
+    if not by_both and not (_names_tags(matching) and (matching.statuses or matching.job_types)):
         return None
     standing = " + ".join(status.value for status in matching.statuses or JobStatus)
-    of_types = f"and job_type_id in ({_TYPE_IDS})" if matching.job_types else ""
     everything = " + ".join(status.value for status in JobStatus)
+    of_types = f"job_type_id in ({_TYPE_IDS})" if matching.job_types else "true"
     return numbered(f"""
-        select (select coalesce({"sum" if matching.tag_mode is TagMode.ANY else "min"}({everything}), 0)
+        select tagged.n <= counted.standing as tags_are_rarer,
+            counted.of_types <= counted.of_statuses as types_are_rarer
+        from (select coalesce({"sum" if matching.tag_mode is TagMode.ANY else "min"}({everything}), 0) as n
                 from dataqueue.tag_count
                 where namespace_id = :namespace_id and tag = any(cast(:tags as text[]))) as tagged,
-            (select coalesce(sum({standing}), 0) from dataqueue.type_count
-                where namespace_id = :namespace_id {of_types}) as standing""")
+            (select coalesce(sum({standing}) filter (where {of_types}), 0) as standing,
+                coalesce(sum({everything}) filter (where {of_types}), 0) as of_types,
+                coalesce(sum({standing}), 0) as of_statuses
+                from dataqueue.type_count where namespace_id = :namespace_id) as counted""")
 
 
 def page_query(found: Search) -> Statement:
-    """Jobs as read, newest first. Takes `limit` besides what the search takes."""
+    """Jobs as read, newest first: those that match, at most `:limit`, and of them as many as come to about `:most`
+    bytes. `size` is that of a job, `found` how many there are without that limit."""
     newest = f"order by {found.alias}.created_at desc, {found.alias}.seq desc limit :limit"
     if found.alias == "j":
         wanted = f"wanted as materialized (select j.* {found.matching} {newest})"
     else:
         wanted = f"""picked as materialized (select {found.alias}.id {found.matching} {newest}),
             wanted as materialized (select * from dataqueue.job where id = any(array(select id from picked)))"""
-    return numbered(f"with {wanted} {source_of('lib/job_as_read')} order by j.created_at desc, j.seq desc")
+    return numbered(f"""
+        select * from (
+            select read.*, size, count(*) over () as found,
+                sum(size) over ({_NEWEST} rows between unbounded preceding and 1 preceding) as size_before
+            from (with {wanted} {source_of("lib/job_as_read")}) as read cross join lateral (
+                select octet_length(cast(payload as text)) + coalesce(octet_length(cast(output as text)), 0)
+                    + pg_column_size(error_history) as size
+            ) as sized
+        ) as read where coalesce(size_before, 0) < cast(:most as bigint) {_NEWEST}""")
 
 
 def last_candidate_query(found: Search) -> Statement:
@@ -175,7 +199,11 @@ def _by_type(
 def _by_status(
     matching: JobFilter, window: str, of_job: dict[str, str], of_spec: dict[str, str], parameters: dict[str, object]
 ) -> Search:
-    owners = [f"job_type_id = {type_id}" for type_id in _type_ids(matching)] or ["namespace_id = :namespace_id"]
+    # The index by type has no completed jobs, which all jobs become: it would be one more entry for each of them.
+    by_type = bool(matching.job_types) and not _names_completed(matching)
+    owners = (
+        [f"job_type_id = {type_id}" for type_id in _type_ids(matching)] if by_type else ["namespace_id = :namespace_id"]
+    )
     walks = " union all ".join(
         f"""(select * from dataqueue.job where {owner} and status = '{status.value}'{window} {_NEWEST} limit :budget)"""
         for owner in owners
@@ -183,6 +211,8 @@ def _by_status(
     )
     candidates = f"select * from ({walks}) as walked {_NEWEST} limit :budget"
     rest = [condition for about, condition in of_job.items() if about != "status"]
+    if matching.job_types and not by_type:
+        rest.append(f"j.job_type_id in ({_TYPE_IDS})")
     if "rank" in of_spec:
         rest.append("j.rank = :rank")
     others = [condition for about, condition in of_spec.items() if about not in ("job_type", "rank")]
@@ -235,6 +265,10 @@ def _by_run_at(
 
 def _names_tags(matching: JobFilter) -> bool:
     return bool(matching.tags) and matching.tag_mode is not TagMode.NONE
+
+
+def _names_completed(matching: JobFilter) -> bool:
+    return JobStatus.COMPLETED in matching.statuses
 
 
 def _begins(bounds: Range) -> bool:

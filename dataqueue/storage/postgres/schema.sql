@@ -31,6 +31,7 @@ create index lane_open on dataqueue.lane (job_type_id, served)
 
 -- Hot: everything a transition writes, nothing else. seq is the order of enqueue, drawn here and not from an id's clock.
 -- rank is -priority: one ascending row comparison (rank, run_at, seq) is then the claimer's low-water mark.
+-- Where each entry of an index is another, looking for equal ones before a page is split is a waste: deduplicate_items = off.
 create sequence dataqueue.job_seq cache 1;
 create table dataqueue.job (
     id uuid primary key, seq bigint not null default nextval('dataqueue.job_seq'), namespace_id int not null,
@@ -44,7 +45,7 @@ create table dataqueue.job (
     last_cancelled_at timestamptz, created_at timestamptz not null, tagged boolean not null default false)
     with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 50000,
           autovacuum_vacuum_cost_delay = 1, autovacuum_vacuum_insert_scale_factor = 0.02);
-create index job_ready on dataqueue.job (job_type_id, rank, run_at, seq)
+create index job_ready on dataqueue.job (job_type_id, rank, run_at, seq) with (deduplicate_items = off)
     where status = 'pending' and pending_reason is null and lane_id is null;
 create index job_ready_in_lane on dataqueue.job (lane_id, rank, run_at, seq)
     where status = 'pending' and pending_reason is null and lane_id is not null;
@@ -53,9 +54,11 @@ create index job_due on dataqueue.job (wake_at) where status in ('pending', 'wai
 -- On the worker, not on lease_expires_at, so that heartbeats touch no indexed column (heap-only updates).
 create index job_running on dataqueue.job (worker_id) where status = 'processing';
 -- Lists go by (created_at, seq), so that a range of created_at is a range of each of these indexes. Processing jobs are
--- few and found by job_running; without them a claim writes fewer index entries.
-create index job_by_status on dataqueue.job (namespace_id, status, created_at, seq) where status <> 'processing';
-create index job_by_type on dataqueue.job (job_type_id, status, created_at, seq) where status <> 'processing';
+-- few and found by job_running; without them a claim writes fewer index entries. Completed ones of a type are found among
+-- all of the type (job_spec_by_type), or all completed ones, whichever are fewer: that spares each job an entry.
+create index job_by_status on dataqueue.job (namespace_id, status, created_at, seq) with (deduplicate_items = off) where status <> 'processing';
+create index job_by_type on dataqueue.job (job_type_id, status, created_at, seq) with (deduplicate_items = off)
+    where status <> 'processing' and status <> 'completed';
 -- Lists by run_at: what may run at once is found by created_at.
 create index job_later on dataqueue.job (namespace_id, created_at, seq, run_at) where run_at <> created_at;
 
@@ -93,8 +96,8 @@ create table dataqueue.release (
 create table dataqueue.event (
     id bigint generated always as identity (cache 1), at timestamptz not null, namespace_id int not null,
     job_id uuid, job_type_id int, name text not null, data json, tags text[]) partition by range (at);
-create index event_position on dataqueue.event (id);
-create index event_of_job on dataqueue.event (job_id, id);
+create index event_position on dataqueue.event (id) with (deduplicate_items = off);
+create index event_of_job on dataqueue.event (job_id, id) with (deduplicate_items = off);
 create table dataqueue.event_default partition of dataqueue.event default;
 -- Of the events up to dropped_to some have been removed: who has not read them by then has missed them.
 create table dataqueue.event_log (is_it boolean primary key default true check (is_it), dropped_to bigint not null);

@@ -36,8 +36,8 @@ with served as materialized (
 ), logged as (
     insert into dataqueue.event (at, namespace_id, job_id, job_type_id, name, data, tags)
     select coalesce(cast(:at as timestamptz), clock_timestamp()), namespace_id, id, job_type_id, 'job:processing',
-        json_build_object('attempt', attempts, 'worker_id', worker_id), case when tagged then dataqueue.current_tags(id) end
-    from taken
+        cast('{"attempt" : ' || attempts || told.rest as json), case when tagged then dataqueue.current_tags(id) end
+    from taken, (select ', "worker_id" : ' || to_json(cast(:worker_id as text)) || '}' as rest) as told
 )
 select j.id, j.seq, t.name as job_type, s.payload, s.tags, j.rank, j.attempts, j.max_attempts, j.crashes,
     j.invocation, s.options, j.run_at, j.created_at, j.locked_at

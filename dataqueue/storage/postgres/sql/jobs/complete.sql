@@ -20,7 +20,7 @@ with given as materialized (
 ), logged as (
     insert into dataqueue.event (at, namespace_id, job_id, job_type_id, name, data, tags)
     select coalesce(cast(:at as timestamptz), clock_timestamp()), namespace_id, id, job_type_id, 'job:completed',
-        json_build_object('attempt', attempts), case when tagged then dataqueue.current_tags(id) end
+        cast('{"attempt" : ' || attempts || '}' as json), case when tagged then dataqueue.current_tags(id) end
     from done
 )
 select id, invocation from done;
