@@ -9,7 +9,7 @@ from typing import Final
 
 from dataqueue.coalescing import Coalescer
 from dataqueue.domain.job import Enqueued, NewJob
-from dataqueue.errors import DataQueueError, NotFound, StorageNotReady, StorageUnavailable
+from dataqueue.errors import DataQueueError, IdempotencyInProgress, NotFound, StorageNotReady, StorageUnavailable
 from dataqueue.storage.port import JobStore
 
 LARGEST_WRITE: Final = 1000
@@ -22,10 +22,19 @@ Unit = Sequence[NewJob]
 
 
 class Enqueuer:
-    """Takes the enqueues of one namespace in one process. `announce` is told the types that became ready."""
+    """Takes the enqueues of one namespace in one process.
 
-    def __init__(self, jobs: JobStore, *, announce: Callable[[set[str]], None]) -> None:
-        self._jobs, self._announce = jobs, announce
+    `announce` is told the types that became ready, `created` the type of each job that was stored.
+    """
+
+    def __init__(
+        self,
+        jobs: JobStore,
+        *,
+        announce: Callable[[set[str]], None],
+        created: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._jobs, self._announce, self._created = jobs, announce, created
         # Apart, because a keyed write may wait for somebody's open transaction and an unkeyed one never does.
         self._unkeyed: Coalescer[Unit, list[Enqueued]] = Coalescer(self.write, most=LARGEST_WRITE, weight=_weight)
         self._keyed: Coalescer[Unit, list[Enqueued]] = Coalescer(self.write, most=LARGEST_WRITE, weight=_weight)
@@ -48,27 +57,33 @@ class Enqueuer:
     async def write(self, units: Sequence[Unit]) -> list[list[Enqueued] | Exception]:
         """Store units in a write of their own, all keyed or all not; what became of each, in order."""
         answers = await self._halved(units)
-        ready = {
-            job.job_type
+        created = [
+            job
             for unit, answer in zip(units, answers, strict=True)
             if not isinstance(answer, Exception)
             for job, enqueued in zip(unit, answer, strict=True)
-            if enqueued.created and _starts_now(job)
-        }
-        if ready:
+            if enqueued.created
+        ]
+        for job in created:
+            self._created(job.job_type)
+        if ready := {job.job_type for job in created if _starts_now(job)}:
             self._announce(ready)
         return answers
 
-    async def _halved(self, units: Sequence[Unit], *, again: bool = False) -> list[list[Enqueued] | Exception]:
+    async def _halved(
+        self, units: Sequence[Unit], *, again: bool = False, waited: bool = False
+    ) -> list[list[Enqueued] | Exception]:
         """One write for all, repeated with the same ids when its reply was lost: that cannot store a job twice.
 
         When the storage refuses it, halves, until the unit at fault stands alone; what they repeat is still a repeat.
+        They hardly wait for a transaction that the whole has waited for: many keys may be held by one, and behind this
+        write all that is keyed waits.
         """
         loop = asyncio.get_running_loop()
         give_up = loop.time() + _RETRY_WITHIN
         while True:
             try:
-                return [*await self._jobs.enqueue(units, again=again)]
+                return [*await self._jobs.enqueue(units, again=again, waited=waited)]
             except StorageUnavailable as error:
                 again = again or error.outcome_unknown
                 if not again or loop.time() + _RETRY_PAUSE >= give_up:
@@ -78,10 +93,12 @@ class Enqueuer:
             except DataQueueError as error:
                 if len(units) == 1:
                     return [error]
+                waited = waited or isinstance(error, IdempotencyInProgress)
                 break
             await asyncio.sleep(_RETRY_PAUSE)
         middle = len(units) // 2
-        return [*await self._halved(units[:middle], again=again), *await self._halved(units[middle:], again=again)]
+        halves = (units[:middle], units[middle:])
+        return [answer for half in halves for answer in await self._halved(half, again=again, waited=waited)]
 
 
 def _weight(unit: Unit) -> int:

@@ -20,7 +20,7 @@ from dataqueue.domain.job import Enqueued, Job, JobStatus, NewJob
 from dataqueue.domain.lifecycle import Verb
 from dataqueue.domain.limits import LARGEST_BATCH
 from dataqueue.enqueuing import Enqueuer
-from dataqueue.errors import Invalid
+from dataqueue.errors import AlreadyExists, Invalid
 from dataqueue.job_options import JobChanges, JobOptions
 from dataqueue.job_spec import JobSpec, edit_of
 from dataqueue.listeners import Listeners
@@ -134,10 +134,17 @@ class Queue(QueueListening, QueueFollowing, QueueUpkeep):
         return enqueued
 
     async def add_jobs(self, jobs: Iterable[JobSpec], *, connection: object | None = None) -> list[Enqueued]:
-        """Add jobs, up to 1,000 all or none, more in such batches; answers in order. Invalid names the index."""
+        """Add jobs, up to 1,000 all or none, more in such batches; answers in order. Invalid and AlreadyExists name the
+        index."""
         new = self._new(jobs)
-        batches = [new[start : start + LARGEST_BATCH] for start in range(0, len(new), LARGEST_BATCH)]
-        return [enqueued for batch in batches for enqueued in await self._add(batch, connection)]
+        answers: list[Enqueued] = []
+        for start in range(0, len(new), LARGEST_BATCH):
+            try:
+                answers += await self._add(new[start : start + LARGEST_BATCH], connection)
+            except AlreadyExists as error:
+                error.index += start
+                raise
+        return answers
 
     def add_jobs_within(self, jobs: Iterable[JobSpec], connection: object) -> list[Enqueued]:
         """Add jobs within the transaction of a synchronous connection: Session, Connection, or psycopg."""
@@ -158,7 +165,13 @@ class Queue(QueueListening, QueueFollowing, QueueUpkeep):
         if mode not in list(TagMode):
             raise Invalid(f"mode must be one of {', '.join(TagMode)}", loc=("mode",))
         matching = JobFilter(tags=fields.tags(values, ("values",)), tag_mode=TagMode(mode))
-        return (await self.get_jobs(matching, limit=limit)).jobs
+        page = await self.get_jobs(matching, limit=limit)
+        found = page.jobs
+        # A page looks at a bounded number of jobs, and may end before it has found enough.
+        while page.next is not None and len(found) < limit:
+            page = await self.get_jobs(matching, before=page.next, limit=limit - len(found))
+            found += page.jobs
+        return found
 
     async def get_job_events(self, job_id: UUID | str, *, after: int = 0, limit: int = 1000) -> list[Event]:
         """What happened to a job, oldest first, after the event of that id; NotFound."""

@@ -245,6 +245,7 @@ class SyncQueue:
         """In the child of a fork, where the loop's thread is not, and the lock may be held for ever."""
         self._lock = threading.Lock()
         if self._loop is not None:
+            self._loop.forsake()
             _FORSAKEN.append(self._loop)
             self._inherited = self._loop.queue._listeners.registered()
             self._loop = None

@@ -57,6 +57,11 @@ class QueueLoop:
         closing.result()
         self._end()
 
+    def forsake(self) -> None:
+        """In the child of a fork, where its thread is not: whoever still has hold of it hears that it is closed."""
+        self._submitting = threading.Lock()
+        self._is_ended = True
+
     def _submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from fastapi import Query as QueryParameters
 
 from app.auth import requires
-from app.cursors import read_cursor, write_cursor
+from app.cursors import name_of, read_cursor, write_cursor
 from app.documentation import problems
 from app.naming import NamedRoute
 from app.rendering import job_type_json, page_json
@@ -34,7 +34,7 @@ _CHANGE_PROBLEMS: Final = problems(401, 403, 413, 415, 422, 503)
 async def list_job_types(query: Annotated[NamePageQuery, QueryParameters()], call: Call) -> Answer:
     """Types that have jobs, or that somebody has set something for, by name in the order of code points."""
     of = ["job-types", call.namespace]
-    after = None if query.cursor is None else read_cursor(query.cursor, of=of).decode()
+    after = None if query.cursor is None else read_cursor(query.cursor, of=of, as_a=name_of)
     types = await call.job_types.page(after=after, limit=query.limit + 1)
     page = types[: query.limit]
     more = write_cursor(page[-1].job_type.encode(), of=of) if len(types) > len(page) else None

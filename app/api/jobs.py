@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from fastapi import Query as QueryParameters
 
 from app.auth import requires
-from app.cursors import place_of, position_of, read_cursor, write_cursor
+from app.cursors import id_of, place_of, place_of_id, position_of, read_cursor, write_cursor
 from app.documentation import problems
 from app.edge import ClientGone
 from app.rendering import event_json, job_json, page_json
@@ -36,13 +36,14 @@ async def list_jobs(query: Annotated[JobListQuery, QueryParameters()], call: Cal
     """Jobs of the namespace, newest first.
 
     Every list costs the same at whatever depth. A filter that no index decides (`run_at`, or several things at once)
-    looks at 50,000 jobs at most: the page may then hold fewer than `limit`, even none, and yet have a `next_cursor`.
+    looks at 50,000 jobs at most: the page may then hold fewer than `limit`, even none, and yet have a `next_cursor`. So
+    may a page that comes to 16 MiB: it ends there.
     """
     matching = filter_of_query(query)
     of = ["jobs", call.namespace, repr(matching)]
     page = await call.jobs.page(
         matching,
-        before=None if query.cursor is None else position_of(read_cursor(query.cursor, of=of)),
+        before=None if query.cursor is None else read_cursor(query.cursor, of=of, as_a=position_of),
         limit=query.limit,
     )
     more = None if page.next is None else write_cursor(place_of(page.next), of=of)
@@ -79,10 +80,10 @@ async def read_job(job_id: JobId, query: Annotated[JobQuery, QueryParameters()],
 async def list_job_events(job_id: JobId, query: Annotated[PageQuery, QueryParameters()], call: Call) -> Answer:
     """Events of one job, oldest first."""
     of = ["events", call.namespace, str(job_id)]
-    after = 0 if query.cursor is None else int.from_bytes(read_cursor(query.cursor, of=of), "big")
+    after = 0 if query.cursor is None else read_cursor(query.cursor, of=of, as_a=id_of)
     events = await call.events.of_job(job_id, after=after, limit=query.limit + 1)
     page = events[: query.limit]
-    more = write_cursor(page[-1].id.to_bytes(8, "big"), of=of) if len(events) > len(page) else None
+    more = write_cursor(place_of_id(page[-1].id), of=of) if len(events) > len(page) else None
     return Answer(page_json([event_json(event) for event in page], more))
 
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from fastapi import Query as QueryParameters
 
 from app.auth import requires
-from app.cursors import read_cursor, write_cursor
+from app.cursors import name_of, read_cursor, write_cursor
 from app.documentation import problems
 from app.naming import NamedRoute
 from app.rendering import page_json, tag_json
@@ -27,7 +27,7 @@ async def list_tags(query: Annotated[TagListQuery, QueryParameters()], call: Cal
     What it costs does not depend on how many jobs have a tag.
     """
     of = ["tags", call.namespace, query.prefix or ""]
-    after = None if query.cursor is None else read_cursor(query.cursor, of=of).decode()
+    after = None if query.cursor is None else read_cursor(query.cursor, of=of, as_a=name_of)
     tags = await call.tally.tags(prefix=query.prefix or "", after=after, limit=query.limit + 1)
     page = tags[: query.limit]
     more = write_cursor(page[-1].tag.encode(), of=of) if len(tags) > len(page) else None

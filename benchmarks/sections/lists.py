@@ -205,15 +205,15 @@ async def _listed(
 async def _explaining(connection: asyncpg.Connection, database: Database) -> AsyncIterator[list[Any]]:
     """While the block runs, every query put together for a filter is explained before it is executed."""
     plans: list[Any] = []
-    select = database.select
+    select_on = database.select_on
 
-    async def select_explained(query: Statement, **parameters: object) -> list[Row]:
+    async def select_explained(own: asyncpg.Connection, query: Statement, **parameters: object) -> list[Row]:
         plans.append(await explained_query(connection, query, **{"at": None, **parameters}))
-        return await select(query, **parameters)
+        return await select_on(own, query, **parameters)
 
-    setattr(database, "select", select_explained)  # noqa: B010 - mypy refuses the assignment
+    setattr(database, "select_on", select_explained)  # noqa: B010 - mypy refuses the assignment
     yield plans
-    setattr(database, "select", select)  # noqa: B010
+    setattr(database, "select_on", select_on)  # noqa: B010
 
 
 def figure_of(listed: Listed) -> Figure:

@@ -97,11 +97,13 @@ class Intercepted:
         self._enqueue = jobs.enqueue
         monkeypatch.setattr(jobs, "enqueue", self)
 
-    async def __call__(self, units: Sequence[Sequence[NewJob]], *, again: bool = False) -> list[list[Enqueued]]:
+    async def __call__(
+        self, units: Sequence[Sequence[NewJob]], *, again: bool = False, waited: bool = False
+    ) -> list[list[Enqueued]]:
         await self.open.wait()
         self.before(units)
         self.sizes.append(len(units))
-        return await self._enqueue(units, again=again)
+        return await self._enqueue(units, again=again, waited=waited)
 
 
 def raising(error: Exception) -> Refusal:

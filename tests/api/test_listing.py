@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from struct import pack
 from typing import Any
 
 import httpx
 import pytest
 
+from app.cursors import write_cursor
 from dataqueue.clock import ManualClock
+from dataqueue.domain.filters import JobFilter
 from dataqueue.ids import new_id
 from dataqueue.storage.port import Storage
 from tests.api.support import enqueued, places, problem, shared
@@ -94,6 +97,24 @@ async def test_groups_and_crons_that_nobody_has_find_nothing(client: httpx.Async
 async def test_every_list_is_read_whole_by_its_cursors(client: httpx.AsyncClient, query: dict[str, str]) -> None:
     ids = [await enqueued(client, tags=["a"]) for _ in range(5)][::-1]
     assert await listed(client, {**query, "limit": "2"}) == ids
+
+
+@pytest.mark.parametrize("place", [b"", b"x", b"\0", b"\xff" * 8, b"\xff" * 17, pack(">qq", 2**63 - 1, 1)], ids=repr)
+async def test_a_cursor_made_up_for_a_place_that_no_list_has_is_refused(
+    client: httpx.AsyncClient, place: bytes
+) -> None:
+    job_id = await enqueued(client, tags=["a"])
+    names = {"/v1/tags": ("tags", NAMESPACE, ""), "/v1/job-types": ("job-types", NAMESPACE)}
+    others = {
+        "/v1/jobs": ("jobs", NAMESPACE, repr(JobFilter())),
+        f"/v1/jobs/{job_id}/events": ("events", NAMESPACE, job_id),
+    }
+    for path, of in {**names, **others}.items():
+        response = await client.get(path, params={"cursor": write_cursor(place, of=of)})
+        if path in names and place in {b"", b"x"}:
+            assert response.status_code == 200
+        else:
+            problem(response, 422, "invalid_cursor")
 
 
 async def test_a_cursor_belongs_to_its_filters_however_they_are_written(client: httpx.AsyncClient) -> None:

@@ -13,11 +13,12 @@ import pytest
 from dataqueue.clock import ManualClock
 from dataqueue.domain.filters import JobFilter, TagMode
 from dataqueue.domain.job import JobStatus
-from dataqueue.errors import IllegalTransition, Invalid, NotFound
+from dataqueue.errors import AlreadyExists, IllegalTransition, Invalid, NotFound
 from dataqueue.ids import new_id
 from dataqueue.job_spec import JobSpec
 from dataqueue.queue import Queue
 from dataqueue.storage.opening import open_storage
+from dataqueue.storage.postgres import pages
 from tests.storage.given import SECOND, given_job, new_job
 
 
@@ -126,6 +127,16 @@ async def test_jobs_are_found_by_their_tags(queue: Queue) -> None:
     found = {mode: [job.id for job in await queue.get_jobs_by_tags(["a", "b"], mode)] for mode in TagMode}
     assert found == {TagMode.EXACT: [both], TagMode.ALL: [both], TagMode.ANY: [both, a], TagMode.NONE: [none]}
     assert [job.id for job in await queue.get_jobs_by_tags(["a"])] == [both, a]
+
+
+async def test_jobs_are_found_by_their_tags_however_many_others_are_newer(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "_MOST_LOOKED_AT", 20)
+    wanted = [(await queue.add_job("mail", tags=["a"])).id for _ in range(3)]
+    await queue.add_jobs(JobSpec("mail", tags=["a", "b"]) for _ in range(100))
+    assert [job.id for job in await queue.get_jobs_by_tags(["a"], "exact", limit=2)] == wanted[:0:-1]
+    assert [job.id for job in await queue.get_jobs_by_tags(["a"], "exact")] == wanted[::-1]
 
 
 async def test_the_events_of_a_job_are_told(queue: Queue) -> None:
@@ -254,6 +265,14 @@ async def test_more_jobs_than_a_batch_are_added_in_order(queue: Queue) -> None:
     assert len({enqueued.id for enqueued in added}) == 2001
     for index in (0, 999, 1000, 2000):
         assert (await queue.get_job(added[index].id)).payload == str(index)
+
+
+async def test_an_id_that_is_taken_is_named_by_its_place_among_all_of_them(queue: Queue) -> None:
+    taken = (await queue.add_job("mail")).id
+    jobs = [JobSpec("mail", id=taken if number == 1101 else None) for number in range(1200)]
+    with pytest.raises(AlreadyExists) as refusal:
+        await queue.add_jobs(jobs)
+    assert refusal.value.index == 1101
 
 
 async def test_pages_follow_each_other_to_the_end(queue: Queue) -> None:

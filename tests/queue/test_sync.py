@@ -256,6 +256,25 @@ def test_after_a_fork_the_child_opens_anew_and_the_parent_goes_on(database_url: 
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+def test_an_iteration_does_not_survive_a_fork_and_hangs_nobody(database_url: str) -> None:
+    with SyncQueue(database_url) as queue:
+        queue.add_job("mail")
+        gone_on_with, left = queue.events(after="start"), queue.events(after="start")
+        assert [next(gone_on_with).event, next(left).event] == ["job:added"] * 2
+
+        def work() -> None:
+            left.close()
+            with pytest.raises(DataQueueError):
+                next(gone_on_with)
+
+        assert queue._loop is not None
+        with queue._loop._submitting:  # as another thread may hold it at that moment
+            assert _in_a_child(work) == 0
+        left.close()
+        gone_on_with.close()
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 def test_a_queue_that_was_closed_before_a_fork_stays_closed(database_url: str) -> None:
     queue = SyncQueue(database_url)
     queue.close()

@@ -128,6 +128,38 @@ async def test_a_sweep_comes_back_for_a_job_that_is_held_and_holds_up_nobody_mea
     assert [(await jobs.get(job.id)).status for job in (held, free)] == [JobStatus.CANCELLED] * 2
 
 
+async def test_a_retry_that_waited_for_a_failure_clears_its_reason(storage: Storage) -> None:
+    assert isinstance(storage, PostgresStorage)
+    jobs, held = storage.jobs(NAMESPACE), await given_claimed_job(storage)
+    failure = {"messages": ["it broke"], "types": ["Error"], "reasons": ["handler_error"], "delays": [None]}
+    lease = {"ids": [held.id], "invocations": [held.invocation]}
+    async with storage.database.transaction() as failing:
+        await storage.database.run_on(failing, "jobs/fail", **failure, **lease, namespace_id=1)
+        retrying = asyncio.create_task(jobs.retry([held.id]))
+        done, _ = await asyncio.wait({retrying}, timeout=0.2)
+        assert not done
+    await retrying
+    retried = await jobs.get(held.id)
+    assert (retried.status, retried.failure_reason) == (JobStatus.PENDING, None)
+
+
+async def test_a_sweep_comes_back_while_somebody_holds_the_log_that_it_writes_to(
+    storage: Storage, database_url: str
+) -> None:
+    jobs, job = storage.jobs(NAMESPACE), await given_job(storage)
+    async with connected(database_url) as other:
+        held = other.transaction()
+        await held.start()
+        # As long as a day of events is being prepared.
+        await other.execute("lock table dataqueue.event in share row exclusive mode")
+        sweeping = asyncio.create_task(jobs.sweep(Verb.CANCEL, JobFilter(), before=None, limit=BATCH))
+        done, _ = await asyncio.wait({sweeping}, timeout=0.6)
+        assert not done
+        await held.rollback()
+    assert (await sweeping).changed == 1
+    assert (await jobs.get(job.id)).status is JobStatus.CANCELLED
+
+
 async def test_a_sweep_gives_up_on_a_job_that_is_held_too_long_and_leaves_the_batch_as_it_was(
     live_storage: Storage, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Final
 import pytest
 
 from dataqueue.domain.job import JobStatus
+from dataqueue.enqueuing import Enqueuer
 from dataqueue.errors import IdempotencyInProgress
 from dataqueue.ids import new_id
 from dataqueue.storage.port import Storage
@@ -44,6 +45,27 @@ async def test_a_key_that_an_open_transaction_holds_is_refused_within_a_second(
         await held.rollback()
     [[freed, other_key]] = await jobs.enqueue([[new_job(idempotency_key="k"), new_job(idempotency_key="l")]])
     assert (freed.created, other_key.created) == (True, True)
+
+
+async def test_however_many_keys_an_open_transaction_holds_a_shared_write_waits_about_a_second(
+    live_storage: Storage, database_url: str
+) -> None:
+    loop, jobs = asyncio.get_running_loop(), live_storage.jobs(NAMESPACE)
+    await given_job(live_storage, job_type="mail")
+    async with connected(database_url) as other:
+        held = other.transaction()
+        await held.start()
+        for n in range(8):
+            await other.execute(HOLD_KEY, new_id(), f"held {n}")
+        keys = [*(f"held {n}" for n in range(8)), "free"]
+        asked_at = loop.time()
+        *refused, answer = await Enqueuer(jobs, announce=lambda _: None).write(
+            [[new_job(job_type="mail", idempotency_key=key)] for key in keys]
+        )
+        assert loop.time() - asked_at < 5
+        await held.rollback()
+    assert all(isinstance(error, IdempotencyInProgress) for error in refused)
+    assert isinstance(answer, list)
 
 
 async def test_an_open_transaction_on_a_key_delays_no_enqueue_without_one(

@@ -32,6 +32,7 @@ class FakeJobStore:
 
     def __init__(self) -> None:
         self.writes: list[tuple[list[list[UUID]], bool]] = []
+        self.waited: list[bool] = []
         self.kept: dict[UUID, NewJob] = {}
         self.taken: set[UUID] = set()
         self.before: Callable[[Units], None] = lambda _: None
@@ -40,8 +41,9 @@ class FakeJobStore:
         self.open.set()
         self.begun = asyncio.Semaphore(0)
 
-    async def enqueue(self, units: Units, *, again: bool = False) -> list[list[Enqueued]]:
+    async def enqueue(self, units: Units, *, again: bool = False, waited: bool = False) -> list[list[Enqueued]]:
         self.writes.append(([[job.id for job in unit] for unit in units], again))
+        self.waited.append(waited)
         self.begun.release()
         await self.open.wait()
         self.before(units)
@@ -148,7 +150,7 @@ async def test_a_keyed_write_that_waits_holds_up_no_plain_one(enqueuer: Enqueuer
     waiting = asyncio.Event()
     plain_write = jobs.enqueue
 
-    async def enqueue(units: Units, *, again: bool = False) -> list[list[Enqueued]]:
+    async def enqueue(units: Units, *, again: bool = False, waited: bool = False) -> list[list[Enqueued]]:
         if any(job.is_keyed for unit in units for job in unit):
             await waiting.wait()
         return await plain_write(units, again=again)
@@ -198,6 +200,18 @@ async def test_a_key_in_progress_is_the_refusal_of_its_unit_alone(enqueuer: Enqu
     )
     assert isinstance(refused, IdempotencyInProgress)
     assert isinstance(answer, list)
+
+
+async def test_only_the_whole_of_a_write_waits_for_the_keys_of_an_open_transaction(
+    enqueuer: Enqueuer, jobs: FakeJobStore
+) -> None:
+    def held(_: Units) -> None:
+        raise IdempotencyInProgress("held")
+
+    jobs.before = held
+    units = [[a_job(idempotency_key=f"held {n}")] for n in range(8)]
+    assert all(isinstance(answer, IdempotencyInProgress) for answer in await enqueuer.write(units))
+    assert jobs.waited == [False, *[True] * 14]
 
 
 @pytest.mark.parametrize("fields", [{}, {"idempotency_key": "k"}, {"id_is_callers": True}], ids=["plain", "key", "id"])

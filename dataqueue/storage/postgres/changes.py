@@ -1,4 +1,4 @@
-"""Changes that take several statements as one act: edits, deletions, and bulk changes of what a filter finds."""
+"""Changes that take several statements as one act: edits, retries, deletions, and bulk changes by a filter."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _LAST: Final = """(values (1)) as one left join lateral (
 
 
 class _Held(Exception):
-    """Somebody else's transaction holds one of the jobs."""
+    """Somebody else's transaction holds one of the jobs, or what a change of them is written to."""
 
 
 class Changes:
@@ -104,9 +104,9 @@ class Changes:
             await connection.execute(_WAIT_FOR_ROW)
             try:
                 [found] = await self._database.select_on(connection, query, **given)
-            except asyncpg.LockNotAvailableError:
+                rows = await self._change(connection, verb, namespace_id, found.ids, edit) if found.ids else []
+            except asyncpg.LockNotAvailableError:  # of a job, or of the log of events, where a day is being prepared
                 raise _Held from None
-            rows = await self._change(connection, verb, namespace_id, found.ids, edit) if found.ids else []
             changed = [row for row in rows if row.is_changed]
             return Swept(len(rows), len(changed), frozenset(row.job_type for row in changed), _after(found))
 

@@ -16,6 +16,7 @@ from dataqueue.storage.postgres.database import Database
 from dataqueue.storage.postgres.rows import options_of
 
 _WAIT_FOR_KEY: Final = "set local lock_timeout = '1s'"
+_HARDLY_WAIT: Final = "set local lock_timeout = '20ms'"
 _TRIES: Final = 3
 
 
@@ -30,12 +31,15 @@ class Enqueue:
         self._database = database
         self._type_ids: dict[tuple[int, str], int] = {}
 
-    async def units(self, namespace_id: int, units: Sequence[Sequence[NewJob]], *, again: bool) -> list[list[Enqueued]]:
+    async def units(
+        self, namespace_id: int, units: Sequence[Sequence[NewJob]], *, again: bool, waited: bool
+    ) -> list[list[Enqueued]]:
         """Store all units; see `JobStore.enqueue`."""
         jobs = list(chain.from_iterable(units))
         await self.learn_types_of(namespace_id, jobs)
         if any(job.is_keyed for job in jobs):
-            answers = await self._keyed(namespace_id, jobs, units, again=again)
+            wait = _HARDLY_WAIT if waited else _WAIT_FOR_KEY
+            answers = await self._keyed(namespace_id, jobs, units, again=again, wait=wait)
         else:
             stored = await self._database.run("jobs/enqueue", **self._columns(namespace_id, jobs))
             if len(stored) < len(jobs) and not again:
@@ -44,11 +48,12 @@ class Enqueue:
         return [[answers[job.id] for job in unit] for unit in units]
 
     async def _keyed(
-        self, namespace_id: int, jobs: list[NewJob], units: Sequence[Sequence[NewJob]], *, again: bool
+        self, namespace_id: int, jobs: list[NewJob], units: Sequence[Sequence[NewJob]], *, again: bool, wait: str
     ) -> dict[UUID, Enqueued]:
         for _ in range(_TRIES):
             try:
                 async with self._database.transaction() as connection:
+                    await connection.execute(wait)
                     return await self._store_or_find(connection, namespace_id, jobs, alone=len(units) == 1, again=again)
             except _WinnerVanished:
                 continue
@@ -63,7 +68,6 @@ class Enqueue:
             if not alone:
                 raise StorageRefused("one of several requests asks for an id twice")
             raise AlreadyExists(f"a job with the id {asked[repeated]}", index=repeated)
-        await connection.execute(_WAIT_FOR_KEY)
         stored = await self._database.run_on(connection, "jobs/enqueue", **self._columns(namespace_id, jobs))
         created = {row.id for row in stored}
         answers = {job.id: Enqueued(job.id, JobStatus.PENDING, created=True) for job in jobs if job.id in created}

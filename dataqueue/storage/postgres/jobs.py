@@ -51,8 +51,10 @@ class PostgresJobStore:
         self._changes = Changes(database)
         self._low_water = LowWater()
 
-    async def enqueue(self, units: Sequence[Sequence[NewJob]], *, again: bool = False) -> list[list[Enqueued]]:
-        return await self._enqueue.units(await self._known_namespace_id(), units, again=again)
+    async def enqueue(
+        self, units: Sequence[Sequence[NewJob]], *, again: bool = False, waited: bool = False
+    ) -> list[list[Enqueued]]:
+        return await self._enqueue.units(await self._known_namespace_id(), units, again=again, waited=waited)
 
     async def enqueue_within(self, connection: object, jobs: Sequence[NewJob]) -> list[Enqueued]:
         way = within.async_way(connection)
@@ -133,7 +135,8 @@ class PostgresJobStore:
         self._refuse(Verb.CANCEL, job_ids, await self._move("jobs/cancel", ids=list(job_ids)))
 
     async def retry(self, job_ids: Sequence[UUID]) -> None:
-        self._refuse(Verb.RETRY, job_ids, await self._move("jobs/retry", ids=list(job_ids)))
+        rows = await self._changes.these(Verb.RETRY, await self._namespace_id(), job_ids)
+        self._refuse(Verb.RETRY, job_ids, rows)
 
     async def edit(self, job_ids: Sequence[UUID], edit: JobEdit) -> None:
         if not any(edit.given()):

@@ -32,9 +32,15 @@ class PostgresUpkeep:
         """Give jobs that came within a caller's transaction the types that they are waiting for; says how many."""
         admitted = 0
         for _ in range(_TRIES):
-            [row] = await self._database.run("upkeep/admit", limit=limit, namespace_id=namespace_id)
+            async with self._database.transaction() as connection:
+                found = await self._database.run_on(
+                    connection, "upkeep/hold_new", limit=limit, namespace_id=namespace_id
+                )
+                if not found:
+                    break
+                [row] = await self._database.run_on(connection, "upkeep/admit", ids=[new.id for new in found])
             admitted += row.admitted
-            if row.admitted == row.found:
+            if row.admitted == len(found):
                 break
         return admitted
 

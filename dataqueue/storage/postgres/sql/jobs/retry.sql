@@ -1,4 +1,6 @@
--- Failed or cancelled -> pending now, one attempt granted where none is left, crashes forgiven, steps kept.
+-- Failed or cancelled -> pending now, one attempt granted where none is left, crashes forgiven, steps kept. Runs in a
+-- transaction that has locked the jobs before (jobs/hold, or a sweep), else the result of a failure that it waited for
+-- would not be there yet to be cleared of its reason.
 -- Answers the status found of each job there is, and whether it was changed.
 with held as materialized (
     select id, job_type_id, status from dataqueue.job

@@ -5,7 +5,7 @@ with recursive
 -- include: lib/type_totals.sql
 , head as (
     select c.job_type_id, first.rank, first.run_at
-    from type_total c join dataqueue.job_type t on t.id = c.job_type_id and not t.paused
+    from type_total c join dataqueue.job_type t on t.id = c.job_type_id and not t.paused and t.id <> 0  -- no namespace's
     cross join lateral (
         select j.rank, j.run_at from dataqueue.job j
         where j.job_type_id = c.job_type_id and j.status = 'pending' and j.pending_reason is null and j.lane_id is null

@@ -1,14 +1,10 @@
 -- Jobs under type 0 -> under the type they were enqueued with, made if it is new, as is that of their dead letters. They
 -- keep their place. What happened to one before it was admitted is told of its type from now on; that it was added is
--- told only here. Answers how many there were and how many were admitted: fewer when another process was making a type.
-with found as materialized (
-    select id from dataqueue.job
-    where job_type_id = 0 and status <> 'processing'
-        and (cast(:namespace_id as int) is null or namespace_id = :namespace_id)
-    limit :limit for no key update skip locked
-), named as materialized (
+-- told only here. Runs in a transaction that has locked them (upkeep/hold_new), else an event that was committed while it
+-- began would be told of type 0 for ever. Answers how many were admitted: fewer when another process was making a type.
+with named as materialized (
     select id, namespace_id, new_type, options ->> 'dead_letter_job_type' as dead_type
-    from dataqueue.job_spec where id = any(array(select id from found))
+    from dataqueue.job_spec where id = any(cast(:ids as uuid[]))
 ), wanted as materialized (
     select namespace_id, new_type as name from named
     union
@@ -26,7 +22,7 @@ with found as materialized (
 ), admitted as (
     update dataqueue.job as j set job_type_id = a.job_type_id from admissible a where j.id = a.id
     returning j.id, j.namespace_id, j.job_type_id, j.seq, j.status = 'pending' and j.pending_reason is null as is_ready,
-        j.updated_at > j.created_at as is_touched, j.tagged
+        j.updated_at <> j.created_at as is_touched, j.tagged
 ), specified as (
     update dataqueue.job_spec as s set job_type_id = a.job_type_id, new_type = null from admissible a where s.id = a.id
 ), retold as (
@@ -47,5 +43,4 @@ with found as materialized (
         case when octet_length(names) < 7000 then names else '[]' end, ']'))
     from hint
 )
-select (select count(*) from found) as found, (select count(*) from admitted) as admitted,
-    (select count(*) from announced) as announced;
+select (select count(*) from admitted) as admitted, (select count(*) from announced) as announced;

@@ -1,5 +1,5 @@
 -- Pending or waiting and due -> ready. Answers how many, the seconds until the next is due, and whether a job is to be
--- admitted (upkeep/admit).
+-- admitted (upkeep/admit), found by job_by_type, which has no job that is processing or completed; nor is one under type 0.
 with due as materialized (
     select id, status from dataqueue.job
     where status in ('pending', 'waiting') and wake_at is not null and wake_at <= coalesce(cast(:at as timestamptz), now())
@@ -16,5 +16,5 @@ select (select count(*) from staged) as moved,
         where status in ('pending', 'waiting') and wake_at is not null
             and wake_at > coalesce(cast(:at as timestamptz), now()))
         - coalesce(cast(:at as timestamptz), now())) as next_due_in,
-    exists (select from dataqueue.job where job_type_id = 0 and status <> 'processing'
+    exists (select from dataqueue.job where job_type_id = 0 and status <> 'processing' and status <> 'completed'
         and (cast(:namespace_id as int) is null or namespace_id = :namespace_id)) as is_to_admit;
