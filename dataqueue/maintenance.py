@@ -104,7 +104,7 @@ class Pruner:
 
     async def tick(self) -> float:
         began = self._monotonic()
-        removed = await self._upkeep.prune(self._retention, limit=self._batch)
+        removed = (await self._upkeep.prune(self._retention, limit=self._batch)).count
         took = self._monotonic() - began
         if removed:
             log.debug("jobs.pruned", count=removed)

@@ -46,9 +46,11 @@ class QueueUpkeep:
 
     async def cleanup_old_jobs(self, retention: Age = 30.0) -> int:
         """Remove jobs that ended longer ago than that (days, or by status); says how many. Their keys go with them."""
-        kept = _retention(retention, "retention")
-        prune = partial(self._storage.upkeep.prune, kept, namespace=self.namespace)
-        return await _until_done(lambda limit: prune(limit=limit))
+        kept, removed, is_end = _retention(retention, "retention"), 0, False
+        while not is_end:
+            pruned = await self._storage.upkeep.prune(kept, limit=LARGEST_BATCH, namespace=self.namespace)
+            removed, is_end = removed + pruned.count, pruned.is_end
+        return removed
 
     async def cleanup_old_job_events(self, days: float | timedelta = 30.0) -> int:
         """Remove whole days of events older than that, of every namespace; says about how many events."""

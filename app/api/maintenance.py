@@ -45,8 +45,8 @@ async def run_maintenance(call: Call, body: NoFields | None = None) -> Answer:
         await call.service.storage.notifier.publish(Hint("ready", call.namespace))
     more = True
     while more and monotonic() < until:
-        count = await upkeep.prune(settings.retention, limit=_BATCH, namespace=call.namespace)
-        cleaned_up, more = cleaned_up + count, count == _BATCH
+        pruned = await upkeep.prune(settings.retention, limit=_BATCH, namespace=call.namespace)
+        cleaned_up, more = cleaned_up + pruned.count, not pruned.is_end
     events = await upkeep.prune_events(keep=settings.keep_events) if monotonic() < until else 0
     while monotonic() < until and await upkeep.fold_counts(limit=_FOLD) >= _FOLD:
         pass

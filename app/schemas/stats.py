@@ -44,6 +44,7 @@ class StatsOut(BaseModel):
     by_status: Counts
     by_type: dict[str, Counts]
     oldest_ready_age: float | None = Field(
-        description="Seconds since the `run_at` of the oldest job that could be claimed; null: there is none."
+        description="For how many seconds the oldest job has been ready to be claimed; null: there is none. A job that "
+        "was retried counts from then."
     )
     last_hour: LastHour

@@ -78,3 +78,11 @@ class Pool:
     used: int
     idle: int
     most: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """How many jobs a round of pruning removed. Not `is_end`: there may be more, asked for again."""
+
+    count: int
+    is_end: bool

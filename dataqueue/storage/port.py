@@ -33,7 +33,7 @@ from dataqueue.domain.keys import ApiKey, Caller, Scope
 from dataqueue.domain.lifecycle import Verb
 from dataqueue.domain.retention import Retention
 from dataqueue.domain.workers import Orders, WorkerSeen
-from dataqueue.storage.answers import EventPage, JobPage, LogBounds, Look, Pool, Staged, Swept
+from dataqueue.storage.answers import EventPage, JobPage, LogBounds, Look, Pool, Pruned, Staged, Swept
 
 LIVE_FOR: Final = timedelta(seconds=60)
 
@@ -285,8 +285,9 @@ class Upkeep(Protocol):
         """Make room for the events of the coming days."""
         ...
 
-    async def prune(self, retention: Retention, *, limit: int, namespace: str | None = None) -> int:
-        """Remove jobs that ended longer ago than they are kept for, at most `limit`; says how many."""
+    async def prune(self, retention: Retention, *, limit: int, namespace: str | None = None) -> Pruned:
+        """Remove jobs that ended longer ago than they are kept for, at most `limit`. Looks at a bounded number of jobs,
+        so there may be more though it removed fewer, even none."""
         ...
 
     async def prune_events(self, *, keep: timedelta) -> int:

@@ -23,6 +23,8 @@ T = TypeVar("T")
 _MOST_AT_ONCE: Final = 1000
 _IN_ONE_BREATH: Final = 50
 """Events told before those they concern may take them. To a thousand streams that takes some 15 ms."""
+_BYTES_IN_ONE_BREATH: Final = 256 << 10
+"""A quarter of what may wait for a subscriber: who is quick is never cut off, however large events are."""
 _LEAST_PAUSE: Final = 0.005
 """However often it is nudged."""
 _WHILE_BUSY: Final = 0.02
@@ -185,15 +187,19 @@ class EventHub(Generic[T]):
             self._settled, self._unsettled, self._waiting_since = self._unsettled or self._begun, None, None
 
     async def _tell_all(self, look: Look) -> None:
-        for number, event in enumerate(look.events, 1):
-            self._tell(event)
-            if number % _IN_ONE_BREATH == 0:
+        told = size = 0
+        for event in look.events:
+            size += self._tell(event)
+            told += 1
+            if told >= _IN_ONE_BREATH or size >= _BYTES_IN_ONE_BREATH:
+                told = size = 0
                 # Whoever subscribes in between begins here.
                 for namespace in self._frontiers.keys() & look.frontiers.keys():
                     self._frontiers[namespace] = event.id
                 await asyncio.sleep(0)
 
-    def _tell(self, event: Event) -> None:
+    def _tell(self, event: Event) -> int:
+        """Tell whom it concerns; how many bytes that was to each."""
         encoded: T | None = None
         for subscription in self._index.hit_by(event):
             if encoded is None:
@@ -202,6 +208,7 @@ class EventHub(Generic[T]):
             was_cut = subscription.is_cut
             subscription.put(event.id, encoded)
             self.cut_off += subscription.is_cut and not was_cut
+        return len(encoded) if isinstance(encoded, bytes) else 0
 
     def _advance(self, namespace: str, frontier: int) -> None:
         if namespace not in self._followers:

@@ -7,13 +7,15 @@ from datetime import timedelta
 import pytest
 
 from dataqueue.clock import ManualClock
+from dataqueue.domain.edit import JobEdit
 from dataqueue.domain.events import EVERYTHING, Event, EventFilter, EventName
 from dataqueue.domain.filters import TagMode
-from dataqueue.domain.job import JobStatus
+from dataqueue.domain.job import JobStatus, Json
 from dataqueue.errors import PositionExpired
 from dataqueue.ids import new_id
 from dataqueue.storage.port import Storage
 from tests.storage.given import NAMESPACE, given_job
+from tests.storage.test_event_tail import HERE, given_tail, settled
 from tests.storage.test_namespaces import OTHER, given_namespace
 
 DAY = timedelta(days=1)
@@ -74,6 +76,30 @@ async def test_names_types_and_jobs_narrow_together(storage: Storage) -> None:
         EventFilter(events=(EventName.RELEASED,)),
     ):
         assert await walked(storage, matching, limit=2) == [event for event in log if matching.matches(event)]
+
+
+@pytest.mark.parametrize("by_job", [False, True])
+async def test_large_events_come_a_few_at_a_time(storage: Storage, by_job: bool) -> None:
+    """An edit repeats the payload: a thousand of them would be more than a process can be asked to hold."""
+    job = await given_job(storage, job_type="type")
+    tail = await given_tail(storage)
+    large = Json('"' + "x" * 250_000 + '"')
+    for _ in range(40):
+        await storage.jobs(NAMESPACE).edit([job.id], JobEdit(payload=large))
+    log, until = storage.events(NAMESPACE), (await storage.events(NAMESPACE).bounds()).newest
+    matching = EventFilter(job_ids=(job.id,)) if by_job else EVERYTHING
+    page = await log.page(matching, after=0, until=until, limit=1000)
+    assert 10 < len(page.events) < 20
+    assert page.position == page.events[-1].id
+    assert len(await walked(storage, matching, limit=1000)) == 41
+    look = await settled(tail)
+    assert look.more
+    told = list(look.events)
+    while look.more:
+        look = await tail.look(HERE, limit=1000)
+        assert len(look.events) < 20
+        told += look.events
+    assert len(told) == 40
 
 
 async def test_another_namespaces_events_are_not_seen_and_cost_no_place(storage: Storage) -> None:

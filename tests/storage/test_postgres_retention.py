@@ -12,7 +12,9 @@ import pytest
 from dataqueue.clock import ManualClock
 from dataqueue.domain.job import JobStatus
 from dataqueue.domain.retention import Retention
+from dataqueue.errors import NotFound
 from dataqueue.storage.port import Storage
+from dataqueue.storage.postgres import pruning
 from dataqueue.storage.postgres.storage import PostgresStorage
 from tests.storage.given import NAMESPACE, SECOND, claim, events_of, given_job, new_job
 from tests.storage.plans import explaining, walk
@@ -162,7 +164,7 @@ async def test_jobs_that_are_kept_are_passed_by_the_index_from_the_oldest(
     async with connected(database_url) as connection:
         await connection.execute("vacuum analyze dataqueue.job")
     async with explaining(storage.database, "upkeep/find_ended") as plans:
-        assert await storage.upkeep.prune(KEPT, limit=10) == 10
+        assert (await storage.upkeep.prune(KEPT, limit=10)).count == 10
     [plan] = plans
     assert "job_by_status" in plan.indexes_used()
     assert plan.tables_read_whole() <= {"namespace"}
@@ -180,7 +182,7 @@ async def test_nothing_is_left_in_the_tables_of_counts_of_what_is_gone(
         await given_job(storage, status=status, tags=("x",))
     await storage.upkeep.fold_counts(limit=1000)
     clock.advance(DAY + SECOND)
-    assert await storage.upkeep.prune(KEPT, limit=10) == 3
+    assert (await storage.upkeep.prune(KEPT, limit=10)).count == 3
     other = await given_job(storage, job_type="other", tags=("y",))
     await storage.upkeep.fold_counts(limit=1000)
     await storage.jobs(NAMESPACE).cancel([other.id])
@@ -200,7 +202,7 @@ async def test_nothing_is_left_of_a_job_that_was_pruned(
 ) -> None:
     await given_job(storage, status=JobStatus.FAILED, tags=("x", "y"), idempotency_key="k")
     clock.advance(DAY + SECOND)
-    assert await storage.upkeep.prune(KEPT, limit=10) == 1
+    assert (await storage.upkeep.prune(KEPT, limit=10)).count == 1
     async with connected(database_url) as connection:
         assert await connection.fetchval(f"select count(*) from dataqueue.{table}") == 0
 
@@ -230,3 +232,24 @@ async def test_counting_costs_a_batch_the_same_whatever_its_session_began_with(
             assert node["Plans"][1]["Node Type"] == "Function Scan"
         if node.get("Relation Name") == "job_spec":
             assert node.get("Index Name", node["Node Type"]) in {"job_spec_pkey", "Bitmap Heap Scan"}
+
+
+async def test_who_asks_until_the_end_is_reached_gets_past_any_number_that_ended_lately(
+    storage: Storage, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a program does that begins anew every night. A round looks at so many that it may find none of those due."""
+    monkeypatch.setattr(pruning, "_MOST_LOOKED_AT", 5)
+    jobs = storage.jobs(NAMESPACE)
+    await jobs.enqueue([[new_job(job_type="late") for _ in range(30)]])
+    clock.advance(SECOND)
+    due = await given_job(storage, status=JobStatus.COMPLETED)
+    clock.advance(2 * DAY)
+    leases = [job.lease for job in await claim(jobs, "late")]
+    await jobs.complete(leases, outputs=[None] * len(leases))
+    rounds = [await storage.upkeep.prune(KEPT, limit=2)]
+    while not rounds[-1].is_end:
+        rounds.append(await storage.upkeep.prune(KEPT, limit=2))
+    assert rounds[0].count == 0
+    assert sum(pruned.count for pruned in rounds) == 1
+    with pytest.raises(NotFound):
+        await jobs.get(due.id)

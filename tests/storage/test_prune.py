@@ -51,9 +51,9 @@ async def test_each_status_is_kept_for_as_long_as_is_said_of_it(storage: Storage
     jobs = [await given_job(storage, status=status) for status in ENDED]
     for gone in range(3):
         clock.advance(DAY)
-        assert await storage.upkeep.prune(KEPT, limit=10) == 0
+        assert (await storage.upkeep.prune(KEPT, limit=10)).count == 0
         clock.advance(SECOND)
-        assert await storage.upkeep.prune(KEPT, limit=10) == 1
+        assert (await storage.upkeep.prune(KEPT, limit=10)).count == 1
         clock.advance(-SECOND)
         assert await there(storage, *jobs) == [False] * (gone + 1) + [True] * (2 - gone)
     assert (await storage.tally(NAMESPACE).stats()).by_status == counts()
@@ -63,7 +63,7 @@ async def test_what_has_not_ended_stays_however_old(storage: Storage, clock: Man
     jobs = [await given_job(storage, status=status) for status in REACHABLE if status not in ENDED]
     jobs += [await given_job(storage, delay=1000 * DAY)]
     clock.advance(500 * DAY)
-    assert await storage.upkeep.prune(GONE_AT_ONCE, limit=10) == 0
+    assert (await storage.upkeep.prune(GONE_AT_ONCE, limit=10)).count == 0
     assert await there(storage, *jobs) == [True] * len(jobs)
 
 
@@ -73,19 +73,19 @@ async def test_it_is_the_end_that_counts_and_not_when_a_job_was_added(storage: S
     claimed = await claim_this(storage.jobs(NAMESPACE), job)
     await storage.jobs(NAMESPACE).complete([claimed.lease], outputs=[None])
     clock.advance(DAY)
-    assert await storage.upkeep.prune(KEPT, limit=10) == 0
+    assert (await storage.upkeep.prune(KEPT, limit=10)).count == 0
     clock.advance(SECOND)
-    assert await storage.upkeep.prune(KEPT, limit=10) == 1
+    assert (await storage.upkeep.prune(KEPT, limit=10)).count == 1
 
 
 async def test_a_job_that_was_retried_counts_from_its_new_end(storage: Storage, clock: ManualClock) -> None:
     jobs, job = storage.jobs(NAMESPACE), await given_job(storage, status=JobStatus.FAILED)
     clock.advance(3 * DAY)
     await jobs.retry([job.id])
-    assert await storage.upkeep.prune(KEPT, limit=10) == 0
+    assert (await storage.upkeep.prune(KEPT, limit=10)).count == 0
     claimed = await claim_this(jobs, job)
     await jobs.fail([claimed.lease], failures=[FOR_GOOD])
-    assert await storage.upkeep.prune(KEPT, limit=10) == 0
+    assert (await storage.upkeep.prune(KEPT, limit=10)).count == 0
     assert await there(storage, job) == [True]
 
 
@@ -102,7 +102,7 @@ async def test_a_job_goes_with_its_key_its_tags_and_its_output_but_what_was_told
     [[found]] = await jobs.enqueue([[again]])
     assert (found.id, found.created) == (job.id, False)
 
-    assert await storage.upkeep.prune(KEPT, limit=10) == 1
+    assert (await storage.upkeep.prune(KEPT, limit=10)).count == 1
     with pytest.raises(NotFound):
         await events_of(storage, job.id)
     with pytest.raises(NotFound):
@@ -123,16 +123,16 @@ async def test_an_id_that_is_free_again_makes_a_job_without_a_past(storage: Stor
         read = await jobs.get(job.id)
         assert (read.output, read.tags) == ("1" if tags == ("x",) else None, tags)
         clock.advance(DAY + SECOND)
-        assert await storage.upkeep.prune(KEPT, limit=10) == 1
+        assert (await storage.upkeep.prune(KEPT, limit=10)).count == 1
 
 
 async def test_no_more_go_at_once_than_asked_for_and_the_oldest_go_first(storage: Storage, clock: ManualClock) -> None:
     jobs = [await given_job(storage, status=JobStatus.COMPLETED) for _ in range(7)]
     clock.advance(DAY + SECOND)
     for left in (4, 1, 0):
-        assert await storage.upkeep.prune(KEPT, limit=3) == (3 if left else 1)
+        assert (await storage.upkeep.prune(KEPT, limit=3)).count == (3 if left else 1)
         assert await there(storage, *jobs) == [False] * (7 - left) + [True] * left
-    assert await storage.upkeep.prune(KEPT, limit=3) == 0
+    assert (await storage.upkeep.prune(KEPT, limit=3)).count == 0
 
 
 @pytest.mark.parametrize("limit", [1, 3, 100])
@@ -152,11 +152,11 @@ async def test_old_jobs_that_ended_lately_do_not_stand_in_the_way(
     await jobs.complete(leases, outputs=[None] * len(leases))
     removed = 0
     for _ in range(12):
-        removed += await storage.upkeep.prune(KEPT, limit=limit)
+        removed += (await storage.upkeep.prune(KEPT, limit=limit)).count
     assert removed == 12
     assert await there(storage, *early, *lately) == [False] * 12 + [True] * 30
     clock.advance(DAY + SECOND)
-    while await storage.upkeep.prune(KEPT, limit=limit):
+    while (await storage.upkeep.prune(KEPT, limit=limit)).count:
         pass
     assert await there(storage, *lately) == [False] * 30
 
@@ -168,11 +168,11 @@ async def test_a_walk_that_stopped_half_way_begins_again_when_it_has_come_to_the
     jobs = storage.jobs(NAMESPACE)
     waiting = [await given_job(storage, delay=SECOND) for _ in range(2)]
     clock.advance(DAY + SECOND)
-    assert await storage.upkeep.prune(KEPT, limit=2) == 2
+    assert (await storage.upkeep.prune(KEPT, limit=2)).count == 2
     # Ends only now, although it was added before where the walk has got to.
     await jobs.cancel([job.id for job in waiting])
     clock.advance(3 * DAY + SECOND)
-    removed = [await storage.upkeep.prune(KEPT, limit=2) for _ in range(4)]
+    removed = [(await storage.upkeep.prune(KEPT, limit=2)).count for _ in range(4)]
     assert sum(removed) == 5
     assert await there(storage, first, *others, *waiting) == [False] * 7
 
@@ -185,10 +185,10 @@ async def test_one_namespace_can_be_pruned_alone_and_all_together(storage: Stora
         await storage.jobs(name).enqueue([stores[name]])
         await storage.jobs(name).cancel([job.id for job in stores[name]])
     clock.advance(3 * DAY + SECOND)
-    assert await storage.upkeep.prune(KEPT, limit=100, namespace="n2") == 3
-    assert await storage.upkeep.prune(KEPT, limit=100, namespace="nowhere") == 0
+    assert (await storage.upkeep.prune(KEPT, limit=100, namespace="n2")).count == 3
+    assert (await storage.upkeep.prune(KEPT, limit=100, namespace="nowhere")).count == 0
     assert await there(storage, *stores["n1"], namespace="n1") == [True] * 3
-    assert [await storage.upkeep.prune(KEPT, limit=4) for _ in range(3)] == [4, 2, 0]
+    assert [(await storage.upkeep.prune(KEPT, limit=4)).count for _ in range(3)] == [4, 2, 0]
 
 
 async def test_many_may_prune_while_jobs_are_retried_and_each_job_goes_once(
@@ -201,7 +201,7 @@ async def test_many_may_prune_while_jobs_are_retried_and_each_job_goes_once(
     others = [open_storage(database_url) for _ in range(3)]
 
     async def prune(storage: Storage) -> int:
-        return sum([await storage.upkeep.prune(GONE_AT_ONCE, limit=15) for _ in range(25)])
+        return sum([(await storage.upkeep.prune(GONE_AT_ONCE, limit=15)).count for _ in range(25)])
 
     async def retry() -> None:
         for start in range(0, 200, 10):

@@ -64,6 +64,21 @@ async def test_the_oldest_ready_job_is_found_whatever_its_type_and_priority(
     assert (await stats_of(storage)).oldest_ready_age == 1
 
 
+async def test_a_job_is_ready_since_it_was_retried_and_does_not_hide_one_that_waits_for_longer(
+    storage: Storage, clock: ManualClock
+) -> None:
+    failed = await given_job(storage, job_type="a", status=JobStatus.FAILED)
+    clock.advance(HOUR)
+    await storage.jobs(NAMESPACE).retry([failed.id])
+    clock.advance(SECOND)
+    assert (await stats_of(storage)).oldest_ready_age == 1
+    await given_job(storage, job_type="a")
+    clock.advance(MINUTE)
+    await storage.jobs(NAMESPACE).cancel([failed.id])
+    await storage.jobs(NAMESPACE).retry([failed.id])
+    assert (await stats_of(storage)).oldest_ready_age == 60
+
+
 async def test_what_cannot_be_claimed_is_not_ready(storage: Storage, clock: ManualClock) -> None:
     await given_job(storage, delay=MINUTE)
     await given_job(storage, status=JobStatus.PROCESSING)

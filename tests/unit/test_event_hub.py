@@ -118,9 +118,11 @@ async def test_who_comes_while_events_are_being_told_begins_where_they_are() -> 
         assert ids(await taken(first)) == list(range(1, count + 1))
 
 
-async def test_a_reader_that_keeps_up_is_not_cut_off_by_however_much_comes_at_once() -> None:
+@pytest.mark.parametrize("size", [100, 10_000, 256_000])
+async def test_a_reader_that_keeps_up_is_not_cut_off_by_however_much_comes_at_once(size: int) -> None:
     # As much as one look brings, of large events: together they are more than may wait.
-    hub = hub_over(Told(look(default=0), look(*events(*range(1, 1001)), default=1000)), lambda _: b"x" * 10_000)
+    frame = b"x" * size
+    hub = hub_over(Told(look(default=0), look(*events(*range(1, 1001)), default=1000)), lambda _: frame)
     with hub.following("default"):
         await hub.tick()
         one = hub.subscribe("default", EVERYTHING, after=0)

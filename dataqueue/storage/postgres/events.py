@@ -51,7 +51,7 @@ class PostgresEventLog:
         if after < (oldest := (await self.bounds()).oldest):
             raise PositionExpired(f"events up to {oldest} have been removed")
         events = [event_of(row, self._namespace) for row in rows if row.id is not None]
-        if len(events) == limit:
+        if len(events) == limit or (events and events[-1].id < rows[0].found_to):
             return EventPage(events, events[-1].id)
         looked_to = rows[0].looked_to if rows else None
         return EventPage(events, until if looked_to is None else looked_to)
@@ -90,8 +90,9 @@ class PostgresEventTail:
             return Look([], {}, more=False, waits=True)
         # Whoever has just come begins at the end: what is left of a stretch is for those who were there before.
         earlier = self._known.intersection(namespaces)
-        events = await self._read(earlier, self._frontier, limit) if self._frontier < self._settled else []
-        more = len(events) == limit
+        events, more = list[Event](), False
+        if self._frontier < self._settled:
+            events, more = await self._read(earlier, self._frontier, limit)
         self._frontier = events[-1].id if more else self._settled
         if not more:
             self._known = set(namespaces)
@@ -113,11 +114,13 @@ class PostgresEventTail:
             if self._frontier is None:
                 self._frontier = self._settled
 
-    async def _read(self, names: Iterable[str], after: int, limit: int) -> list[Event]:
+    async def _read(self, names: Iterable[str], after: int, limit: int) -> tuple[list[Event], bool]:
+        """Events up to where everything is settled, and whether there may be more of them."""
         ids = {await self._namespaces.id_of(name): name for name in names}
         if not ids:
-            return []
+            return [], False
         rows: list[Row] = await self._database.run(
             "events/between", after=after, until=self._settled, namespace_ids=list(ids), limit=limit
         )
-        return [event_of(row, ids[row.namespace_id]) for row in rows]
+        events = [event_of(row, ids[row.namespace_id]) for row in rows]
+        return events, len(events) == limit or bool(events and events[-1].id < rows[0].found_to)

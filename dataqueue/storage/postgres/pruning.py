@@ -8,6 +8,7 @@ from uuid import UUID
 
 from dataqueue.domain.job import JobStatus
 from dataqueue.domain.retention import Retention
+from dataqueue.storage.answers import Pruned
 from dataqueue.storage.postgres.database import Database
 
 _MOST_LOOKED_AT: Final = 100_000
@@ -38,7 +39,7 @@ class Pruning:
         self._database = database
         self._places: dict[int | None, _Place] = {}
 
-    async def prune(self, retention: Retention, *, limit: int, namespace_id: int | None) -> int:
+    async def prune(self, retention: Retention, *, limit: int, namespace_id: int | None) -> Pruned:
         """See `storage.port.Upkeep.prune`. Looks at a bounded number of jobs, and goes on from there the next time."""
         kept = {
             JobStatus.COMPLETED: retention.completed,
@@ -52,7 +53,7 @@ class Pruning:
         ids, place = await self._find(self._places.get(namespace_id, _START), limit, namespace_id, given)
         removed = await self._remove(ids, given) if ids else 0
         self._places[namespace_id] = place
-        return removed
+        return Pruned(removed, is_end=place == _START)
 
     async def _find(
         self, place: _Place, limit: int, namespace_id: int | None, given: dict[str, object]

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Final
 
 from dataqueue.domain.retention import Retention
-from dataqueue.storage.answers import Staged
+from dataqueue.storage.answers import Pruned, Staged
 from dataqueue.storage.postgres.database import Database
 from dataqueue.storage.postgres.namespaces import Namespaces
 from dataqueue.storage.postgres.pruning import Pruning
@@ -53,7 +53,7 @@ class PostgresUpkeep:
     async def prepare_event_log(self) -> None:
         await self._database.run("upkeep/prepare_event_log")
 
-    async def prune(self, retention: Retention, *, limit: int, namespace: str | None = None) -> int:
+    async def prune(self, retention: Retention, *, limit: int, namespace: str | None = None) -> Pruned:
         return await self._pruning.prune(retention, limit=limit, namespace_id=await self._id_of(namespace))
 
     async def prune_events(self, *, keep: timedelta) -> int:

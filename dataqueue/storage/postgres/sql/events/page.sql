@@ -8,9 +8,11 @@ with candidate as materialized (
     order by e.id limit :budget
 ), last as (
     select id as looked_to from candidate order by id offset cast(:budget as bigint) - 1 limit 1
-)
-select found.*, last.looked_to from (select 1) as one left join last on true left join lateral (
+), found as materialized (
     select * from candidate
 -- include: lib/event_matches.sql
     order by id limit :limit
-) as found on true;
+)
+select short.*, last.looked_to from (select 1) as one left join last on true left join lateral (
+-- include: lib/event_cut.sql
+) as short on true order by short.id;

@@ -5,7 +5,11 @@ with candidate as materialized (
     from dataqueue.event e join dataqueue.job_type t on t.id = e.job_type_id
     where e.job_id = any(cast(:job_ids as uuid[])) and e.id > :after and e.id <= :until
         and e.namespace_id = :namespace_id
-)
-select *, cast(null as bigint) as looked_to from candidate
+), found as materialized (
+    select * from candidate
 -- include: lib/event_matches.sql
-order by id limit :limit;
+    order by id limit :limit
+)
+select short.*, cast(null as bigint) as looked_to from (
+-- include: lib/event_cut.sql
+) as short order by short.id;
