@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable
+from contextlib import aclosing
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 import httpx
 
 from dataqueue.client import operations
-from dataqueue.client.answers import ImportAnswer
+from dataqueue.client.answers import Event, ImportAnswer
 from dataqueue.client.calls import Call, Listing
 from dataqueue.client.connecting import ANSWERS_WITHIN, Address, request_of
+from dataqueue.client.following import EventFilter, Following
 from dataqueue.client.importing import Chunker, Line, Tally
 from dataqueue.client.signatures import as_method
 from dataqueue.client.tries import PATIENT, Outcome, Patience, Tries
@@ -81,6 +83,25 @@ class AsyncClient:
             for answer in tally.take(await self._send(chunk.call())):
                 yield answer
         yield tally.summary()
+
+    async def events(self, *, after: str = "now", **where: Unpack[EventFilter]) -> AsyncGenerator[Event]:
+        """Follow what happens, as `Client.events` does. Leave it early with `contextlib.aclosing`."""
+        following = Following(where, after=after, patience=self._patience, url=self.url)
+        while True:
+            ended: Outcome | None = None
+            try:
+                answer = await self._http.send(following.request(self._http, timeout=self._timeout), stream=True)
+                async with aclosing(answer):
+                    if answer.is_success:
+                        async for line in answer.aiter_lines():
+                            if (event := following.take(line)) is not None:
+                                yield event
+                    else:
+                        await answer.aread()
+                        ended = answer
+            except httpx.RequestError as error:
+                ended = error
+            await asyncio.sleep(following.pause_after(ended))
 
     async def _send(self, call: Call[T]) -> T:
         tries = Tries(call, patience=self._patience)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from functools import wraps
-from typing import Concatenate, ParamSpec, Self, TypeVar
+from typing import Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 import httpx
 
 from dataqueue.client import operations
-from dataqueue.client.answers import ImportAnswer
+from dataqueue.client.answers import Event, ImportAnswer
 from dataqueue.client.calls import Call, Listing
 from dataqueue.client.connecting import ANSWERS_WITHIN, Address, request_of
+from dataqueue.client.following import EventFilter, Following
 from dataqueue.client.importing import Chunker, Line, Tally
 from dataqueue.client.signatures import as_method
 from dataqueue.client.tries import PATIENT, Outcome, Patience, Tries
@@ -89,6 +91,30 @@ class Client:
         for chunk in chunker.rest():
             yield from tally.take(self._send(chunk.call()))
         yield tally.summary()
+
+    def events(self, *, after: str = "now", **where: Unpack[EventFilter]) -> Generator[Event]:
+        """Follow what happens for as long as one iterates, narrowed by `event`, `job_id`, `job_type`, `tags`.
+
+        `after`: the `id` of the last event you had, "now", or "start", the oldest that is kept. When the connection
+        breaks it comes back to where it was: nothing is missed and nothing comes twice. PositionExpired: that place is
+        not kept any more. Leave it early with `contextlib.closing`.
+        """
+        following = Following(where, after=after, patience=self._patience, url=self.url)
+        while True:
+            ended: Outcome | None = None
+            try:
+                answer = self._http.send(following.request(self._http, timeout=self._timeout), stream=True)
+                with closing(answer):
+                    if answer.is_success:
+                        for line in answer.iter_lines():
+                            if (event := following.take(line)) is not None:
+                                yield event
+                    else:
+                        answer.read()
+                        ended = answer
+            except httpx.RequestError as error:
+                ended = error
+            time.sleep(following.pause_after(ended))
 
     def _send(self, call: Call[T]) -> T:
         tries = Tries(call, patience=self._patience)

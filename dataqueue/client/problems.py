@@ -21,6 +21,7 @@ from dataqueue.errors import (
     Invalid,
     LeaseLost,
     NotFound,
+    PositionExpired,
     StorageNotReady,
     StorageRefused,
     StorageUnavailable,
@@ -123,6 +124,9 @@ class _IdempotencyInProgress(ProblemError, IdempotencyInProgress): ...
 class _LeaseLost(ProblemError, LeaseLost): ...
 
 
+class _PositionExpired(ProblemError, PositionExpired): ...
+
+
 class _Unauthenticated(ProblemError, Unauthenticated): ...
 
 
@@ -174,6 +178,7 @@ _KINDS: Final[tuple[type[ProblemError], ...]] = (
     _Conflict,
     _IdempotencyInProgress,
     _LeaseLost,
+    _PositionExpired,
     _Unauthenticated,
     _Unsupported,
     _StorageNotReady,
@@ -190,6 +195,7 @@ _BY_STATUS: Final[Mapping[int, type[ProblemError]]] = {
     403: _InsufficientScope,
     404: _NotFound,
     409: _Conflict,
+    410: _PositionExpired,
     422: _Invalid,
     501: _Unsupported,
     503: _StorageUnavailable,

@@ -177,7 +177,7 @@ def test_both_clients_offer_every_operation_with_its_own_signature() -> None:
     assert len(operation_of) == 24
     for kind in (Client, AsyncClient):
         methods = {name for name, _ in inspect.getmembers(kind, inspect.isfunction) if not name.startswith("_")}
-        assert methods - {"close", "aclose", "import_jobs"} == operation_of.keys()
+        assert methods - {"close", "aclose", "import_jobs", "events"} == operation_of.keys()
         for name, operation in operation_of.items():
             method = getattr(kind, name)
             assert list(inspect.signature(method).parameters)[1:] == list(inspect.signature(operation).parameters)
