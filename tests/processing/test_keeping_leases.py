@@ -25,14 +25,19 @@ SHORTEST = 3.0
 async def test_a_handler_that_blocks_the_loop_keeps_its_lease(
     live_storage: Storage, registry: HandlerRegistry, open_another: Open
 ) -> None:
+    has_blocked = asyncio.Event()
+
     @registry.handler("rude")
     async def rude() -> None:
         time.sleep(SHORTEST + 1.5)  # noqa: ASYNC251 - that is what is tested
+        has_blocked.set()
 
     job_ids = await enqueue(live_storage, "rude")
     # In a thread, for this loop is the one that gets blocked.
     reclaiming = asyncio.create_task(asyncio.to_thread(_reclaim_in_a_thread, open_another, SHORTEST + 2))
     async with a_worker(live_storage, registry, open_storage=open_another, lease_seconds=SHORTEST):
+        # Not by asking until then: what is asked of the storage on a loop that is blocked comes to nothing.
+        await asyncio.wait_for(has_blocked.wait(), 30)
         await completed(live_storage, job_ids)
     assert await told(live_storage, job_ids[0]) == [EventName.ADDED, EventName.PROCESSING, EventName.COMPLETED]
     await reclaiming
