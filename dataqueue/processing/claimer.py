@@ -23,6 +23,7 @@ _FIRST_LOOK: Final = 0.1
 _LOOK_AGAIN: Final = (0.003, 0.009, 0.027)
 """After some were found: hints of one sender are 50 ms apart, so more may have come that nobody tells yet."""
 _LINGER: Final = 0.005
+_WORTH_A_CLAIM: Final = 100
 _JITTER: Final = 0.2
 
 
@@ -53,6 +54,8 @@ class Claimer:
         self._poll, self._room, self._start, self._troubled = poll, room, start, troubled
         self._lease = timedelta(seconds=table.lease)
         self._enough = max(1, concurrency // 4)
+        # Half of the slots: the next claim is under way while the jobs of this one are started.
+        self._most = max(_WORTH_A_CLAIM, concurrency // 2)
         self._hinted, self._freed, self._stopped = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._backoff = Backoff()
         self._unsure_until = self._next_recall = 0.0
@@ -89,6 +92,7 @@ class Claimer:
                 return
             # Before the claim: a hint that comes while it is under way may be about what it did not see.
             self._hinted.clear()
+            room = min(room, self._most)
             found = await self.tick(room)
             plentiful = found == room
             if found is not None and not plentiful:

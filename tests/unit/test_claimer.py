@@ -50,7 +50,7 @@ def jobs(monkeypatch: pytest.MonkeyPatch) -> FakeJobStore:
 
 @asynccontextmanager
 async def claiming(
-    jobs: FakeJobStore, *, poll: float, room: Callable[[], int] = lambda: 10, lease: float = 30
+    jobs: FakeJobStore, *, poll: float, room: Callable[[], int] = lambda: 10, lease: float = 30, concurrency: int = 10
 ) -> AsyncIterator[tuple[Claimer, list[Held]]]:
     """A claimer at work, and what it started."""
     started: list[Held] = []
@@ -59,7 +59,7 @@ async def claiming(
         table=LeaseTable(lease=lease),
         job_types=["mail"],
         worker_id="ann",
-        concurrency=10,
+        concurrency=concurrency,
         poll=poll,
         room=room,
         start=started.extend,
@@ -107,3 +107,14 @@ async def test_without_a_lost_claim_nothing_is_recalled(jobs: FakeJobStore) -> N
     async with claiming(jobs, poll=0.001):
         await until(lambda: len(jobs.claims) >= 20, "it looks")
     assert jobs.recalls == []
+
+
+@pytest.mark.parametrize(("concurrency", "at_a_time"), [(500, 250), (200, 100), (150, 100), (100, 100), (50, 50)])
+async def test_a_claim_takes_half_of_many_slots_so_that_the_next_is_under_way_while_those_are_started(
+    jobs: FakeJobStore, concurrency: int, at_a_time: int
+) -> None:
+    jobs.answers = [[a_claimed_job() for _ in range(at_a_time)]]
+    async with claiming(jobs, poll=LONG, concurrency=concurrency, room=lambda: concurrency) as (_, started):
+        await until(lambda: len(jobs.claims) > 1, "it claims again at once", within=5)
+    assert jobs.claims[:2] == [at_a_time] * 2
+    assert len(started) == at_a_time
