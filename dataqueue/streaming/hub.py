@@ -65,9 +65,12 @@ class EventHub(Generic[T]):
 
     @property
     def delay(self) -> float:
-        """For how long now, in seconds, the newest events have been held back by a transaction that is still open."""
+        """For how long now, in seconds, the newest events have been held back by a transaction that is still open.
+
+        0 while nobody follows: then it is looked at too seldom to know.
+        """
         since = self._waiting_since
-        return 0.0 if since is None else asyncio.get_running_loop().time() - since
+        return 0.0 if since is None or not self._followers else asyncio.get_running_loop().time() - since
 
     def frontier(self, namespace: str) -> int | None:
         """The position up to which everything has been told; None: not known yet. Only for who is `following`."""

@@ -20,6 +20,7 @@ from dataqueue.storage.port import Storage
 from tests.api.scraping import scrape
 from tests.api.support import NOBODYS_ID, client_of, enqueued, eventually, given_key, problem, started
 from tests.storage.given import given_job
+from tests.storage.raw import connected
 
 
 async def test_jobs_are_told_by_status_and_type(client: httpx.AsyncClient, storage: Storage) -> None:
@@ -134,6 +135,29 @@ async def test_event_streams_are_counted_while_they_are_open(api: Api, client: h
         assert (await scrape(client)).value("event_streams") == 1
     assert (await scrape(client)).value("event_streams") == 0
     assert (await scrape(client)).value("event_delay_seconds") == 0
+
+
+async def test_a_transaction_that_holds_events_back_is_seen_for_as_long_as_somebody_follows(
+    api: Api, client: httpx.AsyncClient, database_url: str
+) -> None:
+    async def is_held_back() -> bool:
+        return bool((await scrape(client)).value("event_delay_seconds"))
+
+    async def is_not() -> bool:
+        return not await is_held_back()
+
+    async with connected(database_url) as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        await connection.fetchval("select pg_current_xact_id()")
+        await enqueued(client)
+        with api.service.hub.following("default"):
+            await eventually("events are held back", is_held_back)
+        assert await is_not()
+        with api.service.hub.following("default"):
+            await eventually("they still are", is_held_back)
+            await transaction.commit()
+            await eventually("they are no longer", is_not)
 
 
 async def test_what_somebody_adds_is_told(api: Api, client: httpx.AsyncClient) -> None:
