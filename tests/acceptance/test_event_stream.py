@@ -26,26 +26,28 @@ from tests.storage.raw import connected
 
 WRITERS: Final = 12
 READERS: Final = 20
-WRITE_FOR: Final = 8.0
+RESUMES: Final = 200
+LIVES: Final = 5
+NEWEST: Final = "select last_value from dataqueue.event_id_seq"
 LOG: Final = "select id, job_id::text, name from dataqueue.event order by id"
 UNENDED: Final = "select exists (select from dataqueue.job where status not in ('completed', 'failed', 'cancelled'))"
 STREAMS: Final = 100
 MANY: Final = 40
 
 
-async def enqueue_in_batches(url: str, chance: random.Random, until_then: float) -> None:
+async def enqueue_in_batches(url: str, chance: random.Random, over: asyncio.Event) -> None:
     async with httpx.AsyncClient(base_url=url, timeout=30) as http:
-        while time.monotonic() < until_then:
+        while not over.is_set():
             jobs = [{"job_type": "fine", "tags": ["batch"]}] * chance.randint(1, 8)
             answer = await http.post("/v1/jobs/batch", json={"jobs": jobs})
             assert answer.status_code == 201, answer.text
             await asyncio.sleep(chance.uniform(0, 0.2))
 
 
-async def enqueue_in_transactions(database: str, chance: random.Random, until_then: float) -> None:
+async def enqueue_in_transactions(database: str, chance: random.Random, over: asyncio.Event) -> None:
     """Held open for a random time, one in five rolled back."""
     async with connected(database) as connection:
-        while time.monotonic() < until_then:
+        while not over.is_set():
             transaction = connection.transaction()
             await transaction.start()
             for _ in range(chance.randint(1, 4)):
@@ -54,13 +56,18 @@ async def enqueue_in_transactions(database: str, chance: random.Random, until_th
             await (transaction.rollback() if chance.random() < 0.2 else transaction.commit())
 
 
-async def kill_now_and_then(worker: Worker, until_then: float) -> int:
-    killed = 0
-    while time.monotonic() < until_then - 1:
-        await asyncio.sleep(1.5)
-        os.kill(await asyncio.to_thread(lambda: worker.child), signal.SIGKILL)
-        killed += 1
-    return killed
+async def kill_now_and_then(worker: Worker, database: str) -> None:
+    """Its process, as often as the log has grown by so much and it has begun again."""
+    async with connected(database) as connection:
+        for life in range(1, LIVES):
+            await asyncio.to_thread(worker.until_ready, lives=life)
+            before = await connection.fetchval(NEWEST)
+
+            async def has_grown(then: int = before) -> bool:
+                return bool(await connection.fetchval(NEWEST) > then + 100)
+
+            await eventually("the log has grown", has_grown, seconds=30)
+            os.kill(await asyncio.to_thread(lambda: worker.child), signal.SIGKILL)
 
 
 async def the_last(database: str) -> int:
@@ -86,22 +93,25 @@ async def test_what_readers_see_who_come_and_go_is_the_log(database: str, notes:
         end: list[int] = []
         readers = [Reader(urls, chance=random.Random(number)) for number in range(READERS)]
         reading = [asyncio.create_task(reader.read(lambda: end[0] if end else None)) for reader in readers]
-        until_then = time.monotonic() + WRITE_FOR
+        over = asyncio.Event()
         writing = [
-            enqueue_in_batches(urls[number % 4 // 2], random.Random(number), until_then)
-            if number % 2
-            else enqueue_in_transactions(database, random.Random(number), until_then)
+            asyncio.create_task(
+                enqueue_in_batches(urls[number % 4 // 2], random.Random(number), over)
+                if number % 2
+                else enqueue_in_transactions(database, random.Random(number), over)
+            )
             for number in range(WRITERS)
         ]
-        killed, *_ = await asyncio.gather(kill_now_and_then(worker, until_then), *writing)
+        await kill_now_and_then(worker, database)
+        await eventually("they came and went", lambda: sum(reader.resumes for reader in readers) >= RESUMES, seconds=30)
+        over.set()
+        await asyncio.gather(*writing)
         async with asyncio.timeout(60):
             end.append(await the_last(database))
             await asyncio.gather(*reading)
         async with connected(database) as connection:
             log = [tuple(row) for row in await connection.fetch(LOG)]
 
-    assert int(killed or 0) >= 3
-    assert sum(reader.resumes for reader in readers) >= 50
     assert len(log) > 500
     for reader in readers:
         assert reader.seen == log
