@@ -79,6 +79,7 @@ _HEADERS_OF: Final[dict[int, Headers]] = {
 }
 _HTTP_CODES: Final = {404: Code.NOT_FOUND, 405: Code.METHOD_NOT_ALLOWED, 413: Code.BODY_TOO_LARGE}
 _UNAVAILABLE: Final = "The storage cannot be reached at the moment. Try again."
+_NO_PATH: Final = "There is no such path. /docs lists those there are."
 _INTERNAL: Final = "An unexpected error occurred. It was logged under this request_id."
 
 
@@ -152,7 +153,8 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, HTTPException) and error.status_code < 500:
         code = _HTTP_CODES.get(error.status_code, Code.VALIDATION_FAILED)
         headers = tuple((k.lower().encode(), v.encode()) for k, v in (error.headers or {}).items())
-        return Problem(error.status_code, code, HTTPStatus(error.status_code).phrase, headers=headers)
+        detail = _NO_PATH if code is Code.NOT_FOUND else HTTPStatus(error.status_code).phrase
+        return Problem(error.status_code, code, detail, headers=headers)
     return Problem(500, Code.INTERNAL_ERROR, _INTERNAL)
 
 

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from dataqueue.errors import StorageUnavailable
+from dataqueue.errors import DataQueueError
 from dataqueue.storage.port import Upkeep
 
 log = structlog.get_logger(__name__)
@@ -49,8 +49,8 @@ async def keep_doing(duty: Duty, stop: asyncio.Event) -> None:
             pause = _retry_pause(failures)
             if failures == 1:
                 # An outage is told in a line; what we did not foresee, with its traceback.
-                known = isinstance(error, StorageUnavailable)
-                log.warning("maintenance.failing", duty=name, error=str(error), exc_info=not known)
+                unforeseen = None if isinstance(error, DataQueueError) else error
+                log.warning("maintenance.failing", duty=name, error=str(error), exc_info=unforeseen)
         else:
             if failures:
                 log.info("maintenance.recovered", duty=name, failures=failures)

@@ -14,7 +14,7 @@ from typing import Final
 
 import structlog
 
-from dataqueue.errors import StorageUnavailable
+from dataqueue.errors import DataQueueError
 from dataqueue.storage.port import Upkeep
 
 _BATCH: Final = 1000
@@ -66,7 +66,9 @@ class Stager:
                 failures += 1
                 pause = random.uniform(_FIRST_RETRY, min(_FIRST_RETRY * 2.0 ** min(failures, 10), self._longest_sleep))
                 if failures == 1:
-                    _log.warning("staging.failing", exc_info=not isinstance(error, StorageUnavailable))
+                    # An outage is told in a line; what we did not foresee, with its traceback.
+                    unforeseen = None if isinstance(error, DataQueueError) else error
+                    _log.warning("staging.failing", error=str(error), exc_info=unforeseen)
             await self._sleep(pause)
 
     async def _sleep(self, pause: float) -> None:

@@ -84,7 +84,7 @@ def add(  # noqa: PLR0917 - an option each, which nobody calls by position
     Examples:
       dataqueue jobs add send_email '{"to": "ada@example.com"}' --tag customer:42
       dataqueue jobs add build_report @report.json --delay 10m --key report-2026-11
-      id=$(dataqueue jobs add prime_count 1000000)
+      id=$(dataqueue jobs add count_primes '{"below": 1000000}')
     """
     options: dict[str, Any] = {
         "tags": tag or None,

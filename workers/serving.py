@@ -19,7 +19,7 @@ import uvicorn
 
 from dataqueue.errors import StorageUnavailable
 from dataqueue.settings import Settings
-from dataqueue.storage.opening import open_storage, storage_url
+from dataqueue.storage.opening import check_url, open_storage, storage_url
 from workers.cli_errors import FAILED, Refused
 from workers.shutdown import Shutdown, leave_by_exception
 from workers.tether import Tether
@@ -34,6 +34,8 @@ _UNTAKEN_FOR: Final = 30
 def serve_api(settings: Settings, *, tether: int | None = None) -> int:
     """Serve until told to stop. Refused: the address is taken, or open to others while no key exists."""
     leave_by_exception()
+    if settings.url is not None:
+        check_url(settings.url.get_secret_value())
     if not is_loopback(settings.host):
         asyncio.run(_insist_on_a_key(settings))
     listening = listening_socket(settings.host, settings.port)

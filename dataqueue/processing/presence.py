@@ -45,7 +45,7 @@ class Presence:
                 pause = backoff.next()
                 if backoff.failures == 1:
                     unforeseen = None if isinstance(error, DataQueueError | TimeoutError) else error
-                    log.warning("presence.failing", exc_info=unforeseen)
+                    log.warning("presence.failing", error=str(error) or "no answer in time", exc_info=unforeseen)
             else:
                 pause = BEAT
                 if backoff.failures:

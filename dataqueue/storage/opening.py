@@ -36,13 +36,19 @@ def open_storage(
 
     `patience`: seconds that one operation may take before the storage counts as unavailable.
     """
-    if url.startswith(("postgresql://", "postgres://", "postgresql+asyncpg://")):
-        clock = clock or StorageClock()
-        return PostgresStorage(url, listen_url=listen_url, pool_size=pool_size, patience=patience, clock=clock)
-    scheme = url.partition(":")[0]
-    raise Invalid(f"DATAQUEUE_URL: no storage for {scheme!r}; use postgresql://user:password@host/database")
+    check_url(url)
+    clock = clock or StorageClock()
+    return PostgresStorage(url, listen_url=listen_url, pool_size=pool_size, patience=patience, clock=clock)
 
 
 async def migrate(url: str, *, revision: str = "head") -> None:
-    """Bring the storage's schema to a revision (PostgreSQL: an Alembic revision, also downwards)."""
+    """Bring the storage's schema to a revision (PostgreSQL: an Alembic revision, also downwards). Invalid as above."""
+    check_url(url)
     await migrate_postgres(url, revision=revision)
+
+
+def check_url(url: str) -> None:
+    """Invalid: there is no such kind of storage."""
+    if not url.startswith(("postgresql://", "postgres://", "postgresql+asyncpg://")):
+        scheme = url.partition(":")[0]
+        raise Invalid(f"DATAQUEUE_URL: no storage for {scheme!r}; use postgresql://user:password@host/database")

@@ -12,7 +12,7 @@ from typing import Final, Generic, TypeVar
 import structlog
 
 from dataqueue.domain.events import Event, EventFilter
-from dataqueue.errors import StorageUnavailable
+from dataqueue.errors import DataQueueError
 from dataqueue.storage.answers import Look
 from dataqueue.storage.port import EventTail, Storage
 from dataqueue.streaming.subscriptions import Subscription, SubscriptionIndex
@@ -136,7 +136,7 @@ class EventHub(Generic[T]):
             except Exception as error:
                 failures += 1
                 if failures == 1:
-                    unforeseen = None if isinstance(error, StorageUnavailable) else error
+                    unforeseen = None if isinstance(error, DataQueueError) else error
                     log.warning("events.not_read", error=str(error), exc_info=unforeseen)
                 await asyncio.sleep(
                     min(_FIRST_RETRY * 2.0 ** min(failures, _LARGEST_EXPONENT), _LAST_RETRY) * random.uniform(0.5, 1)

@@ -29,6 +29,7 @@ DETAIL = f"cannot retry job {JOB_ID}: its status is completed"
         (409, "prerequisite_failed", errors.Conflict),
         (409, "illegal_transition", errors.Conflict),
         (409, "lease_lost", errors.LeaseLost),
+        (410, "position_expired", errors.PositionExpired),
         (422, "validation_failed", errors.Invalid),
         (422, "not_available", errors.Invalid),
         (501, "unsupported", errors.Unsupported),
@@ -49,7 +50,7 @@ async def test_a_problem_is_raised_as_what_it_means(
 
 
 @pytest.mark.parametrize(
-    ("status", "code"), [(413, "body_too_large"), (410, "position_expired"), (500, "internal_error")]
+    ("status", "code"), [(413, "body_too_large"), (429, "too_many_streams"), (500, "internal_error")]
 )
 async def test_a_problem_of_no_kind_we_know_is_a_plain_one(speak: Speak, status: int, code: str) -> None:
     with pytest.raises(ProblemError) as raised:

@@ -10,7 +10,7 @@ from typing import cast
 import pytest
 from structlog.testing import capture_logs
 
-from dataqueue.errors import StorageUnavailable
+from dataqueue.errors import StorageNotReady, StorageUnavailable
 from dataqueue.staging import Stager
 from dataqueue.storage.answers import Staged
 from dataqueue.storage.port import Upkeep
@@ -70,14 +70,17 @@ async def test_what_it_staged_is_announced(count: int, announced: int) -> None:
     assert rounds.announced == announced
 
 
-@pytest.mark.parametrize("error", [StorageUnavailable("gone"), RuntimeError("a fault of ours")])
+@pytest.mark.parametrize(
+    "error", [StorageUnavailable("gone"), StorageNotReady("run migrate"), RuntimeError("a fault of ours")]
+)
 async def test_the_loop_outlives_whatever_it_meets_and_tells_an_outage_once(error: Exception) -> None:
     stager, rounds = staging(*[error] * 3)
     with capture_logs() as logs:
         async with running(stager):
             await eventually("it asked again and again", lambda: rounds.asked >= 4)
     assert [entry["event"] for entry in logs] == ["staging.failing"]
-    assert logs[0]["exc_info"] == isinstance(error, RuntimeError)
+    assert logs[0]["error"] == str(error)
+    assert bool(logs[0]["exc_info"]) == isinstance(error, RuntimeError)
 
 
 async def test_a_job_expected_sooner_is_looked_for_sooner() -> None:

@@ -19,7 +19,8 @@ from dataqueue.errors import (
 
 _LOCK_NOT_AVAILABLE: Final = "55P03"
 _UNDEFINED: Final = frozenset({"42P01", "3F000", "42883", "42703"})  # table, schema, function, column
-_REFUSED_US: Final = frozenset({"3D000", "28000", "28P01", "42501"})  # no such database, role, password; no right
+_NO_DATABASE: Final = "3D000"
+_REFUSED_US: Final = frozenset({"28000", "28P01", "42501"})  # no such role, password; no right
 _TRANSIENT: Final = frozenset({"40001", "40P01", "53300", "57P01", "57P02", "57P03", "25006"})
 _OF_THE_DATA: Final = ("21", "22", "23", "42", "54")  # only these would be refused again
 _NEVER_RAN: Final = frozenset({"40001", "40P01", "53300", "57P03", "25006"})
@@ -37,7 +38,8 @@ def translated(*, ran: bool = True) -> Iterator[None]:
     except TimeoutError as error:
         raise StorageUnavailable("the storage did not answer in time", outcome_unknown=ran) from error
     except OSError as error:
-        raise StorageUnavailable(f"cannot reach the storage: {type(error).__name__}", outcome_unknown=ran) from error
+        why = error.strerror or type(error).__name__
+        raise StorageUnavailable(f"cannot reach the storage: {why}", outcome_unknown=ran) from error
 
 
 def _meaning_of(error: BaseException, *, ran: bool) -> DataQueueError:
@@ -46,6 +48,8 @@ def _meaning_of(error: BaseException, *, ran: bool) -> DataQueueError:
         return IdempotencyInProgress("another transaction is storing a job with the same idempotency key")
     if state in _UNDEFINED:
         return StorageNotReady("the storage lacks our tables, or has those of another version: run `dataqueue migrate`")
+    if state == _NO_DATABASE:
+        return StorageNotReady("there is no such database: check DATAQUEUE_URL, or create it")
     if state in _REFUSED_US:
         return StorageNotReady(f"the database does not let us in ({state}): check DATAQUEUE_URL and the role's rights")
     # Without a state it is the driver that speaks: of a broken connection, or of a value it cannot encode.

@@ -17,6 +17,7 @@ from workers import cli_filters, cli_stats, cli_waiting
 COMMANDS: Final = [
     ("jobs",),
     *(("jobs", name) for name in ("list", "get", "add", "watch", "cancel", "retry", "import")),
+    ("events",),
     ("tags",),
     ("stats",),
     ("workers",),

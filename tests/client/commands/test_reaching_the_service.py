@@ -73,7 +73,7 @@ def test_an_answer_that_is_lost_may_have_been_a_yes(dataqueue: Command) -> None:
 def test_something_else_that_answers_is_not_taken_for_the_service(dataqueue: Command, api: Api) -> None:
     done = dataqueue("jobs", "list", "--url", f"{api.url}/elsewhere")
     assert done.code == 1
-    assert done.sentence == "Not Found"
+    assert done.sentence == "There is no such path. /docs lists those there are."
 
 
 def test_an_option_goes_before_the_variable(
