@@ -41,7 +41,7 @@ def _status(job: dict[str, Any]) -> str:
 FOR_PEOPLE: Final = (
     Column("ID", lambda job: job["id"], whole=True),
     Column("TYPE", lambda job: job["job_type"]),
-    Column("STATUS", _status),
+    Column("STATUS", _status, whole=True),
     Column("ATTEMPTS", lambda job: f"{job['attempts']}/{job['max_attempts']}"),
     Column("RUN AT", lambda job: moment(job["run_at"])),
     Column("TAGS", lambda job: ", ".join(job["tags"])),

@@ -28,7 +28,7 @@ _STYLES: Final = {
 
 
 class Column(NamedTuple):
-    """A column: what it shows of an item. `whole`: never cut off, for it is there to be copied."""
+    """A column: what it shows of an item. `whole`: never cut off, because it is there to be copied, or is short."""
 
     title: str
     of: Callable[[Any], object]
@@ -126,7 +126,7 @@ def _table(columns: Sequence[Column], items: Sequence[Mapping[str, Any]]) -> Tab
     table = Table(box=None, pad_edge=False, header_style="bold")
     rows = [[plain(column.of(item)) for column in columns] for item in items]
     for column, cells in zip(columns, zip(*rows, strict=True), strict=True):
-        width = max(map(len, cells)) if column.whole else None
+        width = max(map(len, (column.title, *cells))) if column.whole else None
         table.add_column(column.title, no_wrap=True, overflow="ellipsis", min_width=width)
     for row in rows:
         table.add_row(*(Text(cell, style=_STYLES.get(cell.partition(" ")[0], "")) for cell in row))

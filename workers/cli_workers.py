@@ -16,9 +16,9 @@ _NAMES: Final = ("id", "kind", "state", "jobs_held", "last_beat_at", "job_types"
 _FOR_PROGRAMS: Final = tuple(Column(name, itemgetter(name)) for name in _NAMES)
 _FOR_PEOPLE: Final = (
     Column("ID", lambda worker: worker["id"], whole=True),
-    Column("KIND", lambda worker: worker["kind"]),
-    Column("STATE", lambda worker: worker["state"]),
-    Column("JOBS", lambda worker: worker["jobs_held"]),
+    Column("KIND", lambda worker: worker["kind"], whole=True),
+    Column("STATE", lambda worker: worker["state"], whole=True),
+    Column("JOBS", lambda worker: worker["jobs_held"], whole=True),
     Column("LAST BEAT", lambda worker: moment(worker["last_beat_at"])),
     Column("TYPES", lambda worker: ", ".join(worker["job_types"])),
 )
