@@ -62,15 +62,23 @@ def add(  # noqa: PLR0917 - an option each, which nobody calls by position
     dead_letter: Annotated[
         str | None, typer.Option(metavar="TYPE", help="Type of the job that is made of this one if it fails.")
     ] = None,
-    group: Annotated[str | None, typer.Option(metavar="ID", help="Group that it counts against.")] = None,
-    group_tier: Annotated[str | None, typer.Option(metavar="TIER", help="Label of its group.")] = None,
+    group: Annotated[
+        str | None, typer.Option(metavar="ID", help="Group that it counts against; not available yet.")
+    ] = None,
+    group_tier: Annotated[
+        str | None, typer.Option(metavar="TIER", help="Label of its group; not available yet.")
+    ] = None,
     after: Annotated[
         list[str] | None,
-        typer.Option("--after", metavar="ID", help="Only once this job completed; may be given again."),
+        typer.Option(
+            "--after", metavar="ID", help="Only once this job completed, may be given again; not available yet."
+        ),
     ] = None,
     after_tag: Annotated[
         list[str] | None,
-        typer.Option("--after-tag", metavar="TAG", help="Only once no earlier job with these tags is left."),
+        typer.Option(
+            "--after-tag", metavar="TAG", help="Only once no earlier job with these tags is left; not available yet."
+        ),
     ] = None,
     id: Annotated[str | None, typer.Option(metavar="ID", help="An id of your own, a UUIDv7.")] = None,
     wait: Annotated[
