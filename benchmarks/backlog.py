@@ -35,14 +35,14 @@ async def fill(connection: asyncpg.Connection, *, rows_each: int) -> None:
                 f"""
                 with made as (
                     insert into dataqueue.job (id, namespace_id, job_type_id, status, pending_reason, run_at, wake_at,
-                        ended_at, updated_at)
-                    select dataqueue.uuid7(), 1, t.id, {status}, {reason}, {run_at}, {wake_at}, {ended_at}, now()
+                        ended_at, updated_at, created_at)
+                    select dataqueue.uuid7(), 1, t.id, {status}, {reason}, {run_at}, {wake_at}, {ended_at}, now(), now()
                     from generate_series(1, {min(_CHUNK, rows_each - start)}), dataqueue.job_type t
                     where t.name = '{job_type}'
-                    returning id, seq, job_type_id
+                    returning id, seq, job_type_id, created_at
                 )
                 insert into dataqueue.job_spec (id, namespace_id, job_type_id, seq, payload, created_at)
-                select id, 1, job_type_id, seq, '{{}}', now() from made
+                select id, 1, job_type_id, seq, '{{}}', created_at from made
                 """
             )
     await connection.execute("vacuum analyze dataqueue.job, dataqueue.job_spec")
