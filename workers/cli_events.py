@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
 from workers.cli_errors import Refused
 from workers.cli_filters import TagMode
-from workers.cli_output import Output, plain
+from workers.cli_jobs_watch import say
 from workers.cli_parameters import takes
 from workers.cli_session import Session, session_of
-
-_COMMON: Final = frozenset({"id", "event", "job_id", "job_type", "tags", "at"})
 
 
 @takes("session", session_of)
@@ -49,16 +47,4 @@ def events(  # noqa: PLR0917 - an option each, which nobody calls by position
     where: Any = {name: value for name, value in asked.items() if value}
     with session.client() as client, closing(client.events(after=after, **where)) as happening:
         for one in happening:
-            _say(session.out, one)
-
-
-def _say(out: Output, event: Any) -> None:
-    own = {name: value for name, value in event.items() if name not in _COMMON and value is not None}
-    if out.as_json:
-        out.document(event)
-    elif out.for_people:
-        told = "  ".join(f"{name}={plain(value)}" for name, value in own.items())
-        what = f"{plain(event['event']):<16}  {plain(event['job_type'])}  {event['job_id']}"
-        print(f"{event['at'][11:23]}  {what}  {told}".rstrip(), flush=True)
-    else:
-        out.line(event["at"], event["event"], event["job_type"], event["job_id"], own)
+            say(session.out, one, one["job_type"], one["job_id"])

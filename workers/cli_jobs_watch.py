@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dataqueue.client.answers import Event
 
 _COMMON: Final = frozenset({"id", "event", "job_id", "job_type", "tags", "at"})
+"""What every event has; the rest is of its kind."""
 _OFTENEST: Final = 0.5
 _SELDOMEST: Final = 2.0
 
@@ -45,7 +46,7 @@ def watch(
             job = client.get_job(job_id, wait=held)
             new = _new_events(client, job_id, seen)
             for event in new:
-                _say(session.out, event)
+                say(session.out, event)
             if job["status"] in ENDED:
                 break
             if held:
@@ -63,15 +64,16 @@ def _new_events(client: Client, job_id: str, seen: set[str]) -> list[Event]:
     return new
 
 
-def _say(out: Output, event: Any) -> None:
+def say(out: Output, event: Any, *what: str) -> None:
+    """An event on a line: when, its name, `what` besides, and what events of its kind have."""
     own = {name: value for name, value in event.items() if name not in _COMMON and value is not None}
     if out.as_json:
         out.document(event)
     elif out.for_people:
-        told = "  ".join(f"{name}={plain(value)}" for name, value in own.items())
+        told = "  ".join([*map(plain, what), *(f"{name}={plain(value)}" for name, value in own.items())])
         print(f"{event['at'][11:23]}  {plain(event['event']):<16}  {told}".rstrip(), flush=True)
     else:
-        out.line(event["at"], event["event"], own)
+        out.line(event["at"], event["event"], *what, own)
 
 
 def _ended(job: Any) -> str:

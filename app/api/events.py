@@ -25,11 +25,10 @@ from app.schemas.events import OLDEST_KEPT, EventsQuery, LastEventId, TicketOut
 from app.sse import QUIET, event_frame
 from dataqueue.domain.keys import Caller, Scope, digest_of, new_ticket
 from dataqueue.errors import Unauthenticated
-from dataqueue.streaming.following import Delivery, check_position, follow, position_now
+from dataqueue.streaming.following import FRESH_WITHIN, Delivery, check_position, follow, position_now
 
 _TICKET_LIFETIME: Final = timedelta(seconds=60)
 _MOST_PAGES: Final = 10
-_FRESH_WITHIN: Final = 1.0
 _STREAM: Final[dict[str, Any]] = {
     "description": "Events for as long as the connection lasts; with `Accept: application/json` a page of them.",
     "content": {
@@ -158,7 +157,7 @@ async def _page(call: Call, query: EventsQuery, place: int | None) -> Answer:
     hub, limit, matching = call.service.hub, query.limit or 50, query.matching
     with hub.following(call.namespace):
         position = await _position(call, place)
-        await hub.caught_up(call.namespace, within=_FRESH_WITHIN)
+        await hub.caught_up(call.namespace, within=FRESH_WITHIN)
         until = hub.frontier(call.namespace) or 0
     found: list[bytes] = []
     for _ in range(_MOST_PAGES):

@@ -13,7 +13,8 @@ from dataqueue.storage.port import EventLog
 from dataqueue.streaming.hub import EventHub
 
 _PAGE: Final = 500
-_FRESH_WITHIN: Final = 1.0
+FRESH_WITHIN: Final = 1.0
+"""Seconds to wait for the newest events where a transaction may hold them back."""
 T = TypeVar("T")
 
 
@@ -35,7 +36,7 @@ async def position_now(hub: EventHub[T], events: EventLog, namespace: str) -> in
     While somebody's transaction keeps the log from being read to its end, that is as far as it could be read: what
     happened since then is told too. Where it was never read, it is the end as it was drawn.
     """
-    await hub.caught_up(namespace, within=_FRESH_WITHIN)
+    await hub.caught_up(namespace, within=FRESH_WITHIN)
     frontier = hub.frontier(namespace)
     return (await events.bounds()).newest if frontier is None else frontier
 
