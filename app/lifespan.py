@@ -90,9 +90,9 @@ async def _hear(service: Service) -> None:
         async for hint in hints:
             # Whatever it is about, it has left events.
             service.hub.nudge()
-            if hint.kind == "ended":
+            if hint.kind in {"ended", "listening"}:
                 service.watcher.nudge()
-            elif hint.kind == "admit":
+            if hint.kind in {"admit", "listening"}:
                 service.stager.expect(0)
 
 

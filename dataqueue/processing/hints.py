@@ -15,7 +15,7 @@ log = structlog.get_logger(__name__)
 
 class HintListener:
     """Passes on four things: jobs we serve may be ready, a running one is to be cancelled, some are to be admitted, and
-    this worker has new orders."""
+    this worker has new orders. All of them may be so when it begins to listen."""
 
     def __init__(
         self,
@@ -47,6 +47,9 @@ class HintListener:
             await asyncio.sleep(backoff.next())
 
     def hear(self, hint: Hint) -> None:
+        if hint.kind == "listening":
+            for tell in (self._ready, self._cancel, self._admit, self._orders):
+                tell()
         if hint.namespace != self._namespace:
             return
         if hint.kind == "cancel":

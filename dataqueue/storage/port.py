@@ -309,12 +309,15 @@ class Hint:
 
     `ready`: jobs of these types can be claimed (no names: of some types). `cancel`: a processing job is to
     be cancelled. `ended`: jobs have become terminal. `drain`: these workers have new orders. `admit`: staging has jobs
-    to admit.
+    to admit. `listening`, in no namespace and said by the listener itself: what was said before was not heard.
     """
 
-    kind: Literal["ready", "cancel", "ended", "drain", "admit"]
+    kind: Literal["ready", "cancel", "ended", "drain", "admit", "listening"]
     namespace: str
     names: tuple[str, ...] = ()
+
+
+LISTENING: Final = Hint("listening", "")
 
 
 class Notifier(Protocol):
@@ -325,7 +328,7 @@ class Notifier(Protocol):
         ...
 
     def listen(self) -> AbstractAsyncContextManager[AsyncIterator[Hint]]:
-        """The hints from now on. Reconnects by itself; while it is away, hints are lost."""
+        """The hints from now on, the first of them `listening`, and again after each time it was away."""
         ...
 
 

@@ -34,6 +34,7 @@ from dataqueue.settings import WorkerSettings
 from dataqueue.staging import Stager
 from dataqueue.storage.answers import Staged
 from dataqueue.storage.port import Storage
+from tests.hearing import listening, next_of
 
 SECOND = timedelta(seconds=1)
 
@@ -243,10 +244,9 @@ async def test_all_duties_are_done_until_told_to_stop(live_storage: Storage) -> 
     (job,) = await given_jobs(live_storage, delay=0.05 * SECOND)
     stop = asyncio.Event()
     async with live_storage.notifier.listen() as hints:
-        heard = asyncio.ensure_future(anext(hints))
+        await listening(hints)
         maintenance = asyncio.create_task(Maintenance(live_storage, WorkerSettings()).run(stop))
-        async with asyncio.timeout(10):
-            hint = await heard
+        hint = await next_of(hints)
         assert (hint.kind, hint.namespace) == ("ready", "default")
         stop.set()
         await maintenance

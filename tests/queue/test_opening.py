@@ -15,7 +15,7 @@ from dataqueue.errors import Invalid
 from dataqueue.queue import Queue
 from dataqueue.queue_opening import log_as_the_host_does
 from dataqueue.settings import WorkerSettings
-from dataqueue.storage.port import Hint, Storage
+from dataqueue.storage.port import LISTENING, Hint, Storage
 from tests.storage.given import NAMESPACE, eventually
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nowhere"
@@ -117,12 +117,14 @@ async def test_whoever_waits_for_work_is_woken_when_it_is_changed(queue: Queue, 
 
     async def listen() -> None:
         async with live_storage.notifier.listen() as heard:
-            listening.set()
             async for hint in heard:
                 hear(hint)
 
     def hear(hint: Hint) -> None:
-        hints.append((hint.kind, hint.names))
+        if hint == LISTENING:
+            listening.set()
+        else:
+            hints.append((hint.kind, hint.names))
 
     async def told(kind: str) -> None:
         async def look() -> bool | None:

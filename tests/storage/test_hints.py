@@ -8,17 +8,14 @@ from collections.abc import AsyncIterator
 import pytest
 
 from dataqueue.storage.port import Hint, Storage
+from tests.hearing import listening, next_of
 
 
 async def heard(storage: Storage, hints: AsyncIterator[Hint], hint: Hint) -> Hint:
-    """Say `hint` until something is heard: listening may begin a moment after it was asked for."""
-    loop = asyncio.get_running_loop()
-    listening, give_up = asyncio.ensure_future(anext(hints)), loop.time() + 10
-    while not listening.done():
-        assert loop.time() < give_up, "nothing was heard"
-        await storage.notifier.publish(hint)
-        await asyncio.wait({listening}, timeout=0.05)
-    return listening.result()
+    """What one who begins to listen hears when `hint` is said."""
+    await listening(hints)
+    await storage.notifier.publish(hint)
+    return await next_of(hints)
 
 
 @pytest.mark.parametrize(
@@ -39,8 +36,9 @@ async def test_a_hint_is_heard_as_it_was_said(storage: Storage, hint: Hint) -> N
 async def test_everyone_who_listens_hears(storage: Storage) -> None:
     hint = Hint("ready", "default", ("mail",))
     async with storage.notifier.listen() as first, storage.notifier.listen() as second:
+        await listening(second)
         assert await heard(storage, first, hint) == hint
-        assert await heard(storage, second, hint) == hint
+        assert await next_of(second) == hint
 
 
 async def test_hints_are_heard_in_the_order_they_were_said(storage: Storage) -> None:
@@ -48,11 +46,8 @@ async def test_hints_are_heard_in_the_order_they_were_said(storage: Storage) -> 
         await heard(storage, hints, Hint("ready", "default", ("first",)))
         for number in range(20):
             await storage.notifier.publish(Hint("ended", "default", (str(number),)))
-        ended: list[str] = []
-        while len(ended) < 20:
-            hint = await asyncio.wait_for(anext(hints), 10)
-            ended += hint.names if hint.kind == "ended" else ()
-    assert ended == [str(number) for number in range(20)]
+        said = [await next_of(hints) for _ in range(20)]
+    assert said == [Hint("ended", "default", (str(number),)) for number in range(20)]
 
 
 @pytest.mark.parametrize("count", [30, 1000])

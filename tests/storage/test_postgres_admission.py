@@ -19,10 +19,10 @@ from dataqueue.storage.port import Hint, Storage
 from dataqueue.storage.postgres.database import Database
 from dataqueue.storage.postgres.statements import Statement
 from dataqueue.storage.postgres.storage import PostgresStorage
+from tests.hearing import listening
 from tests.storage.given import NAMESPACE, claim, events_of, eventually, new_job, told
 from tests.storage.plans import explaining
 from tests.storage.raw import connected
-from tests.storage.test_postgres_within import heard_all_so_far
 
 TYPES = "select array_agg(name order by name) from dataqueue.job_type where namespace_id <> 0"
 COUNTED = """select t.name, d.status, sum(n) as n
@@ -239,7 +239,7 @@ async def test_who_stages_one_namespace_admits_for_that_one(live_storage: Storag
 
 async def test_who_waits_for_the_type_is_told_when_it_is_admitted(live_storage: Storage, psql: Any) -> None:
     async with live_storage.notifier.listen() as hints:
-        await heard_all_so_far(live_storage, hints)
+        await listening(hints)
         await arrived(psql, "new", "new", "other")
         assert await asyncio.wait_for(anext(hints), 5) == Hint("admit", NAMESPACE)
         await live_storage.upkeep.stage(limit=10)

@@ -17,9 +17,10 @@ from dataqueue.ids import new_id
 from dataqueue.storage.embedded import EmbeddedPostgres
 from dataqueue.storage.opening import migrate
 from dataqueue.storage.port import Hint, Storage
+from tests.hearing import listening
 from tests.storage.given import NAMESPACE, claim, new_job, told
 from tests.storage.raw import connected
-from tests.storage.test_postgres_within import MARK, heard_all_so_far
+from tests.storage.test_postgres_within import MARK
 
 DEEP: Final = "[" * 64 + "]" * 64
 LARGEST: Final = '"' + "x" * (262_144 - 2) + '"'
@@ -284,7 +285,7 @@ async def test_many_calls_of_one_statement_make_many_jobs_in_order(live_storage:
 
 async def test_a_hint_says_what_is_ready_and_only_that(live_storage: Storage, psql: Any) -> None:
     async with live_storage.notifier.listen() as hints:
-        await heard_all_so_far(live_storage, hints)
+        await listening(hints)
         await call(psql, "'mail', delay => '1 hour'")
         await call(psql, "'mail', idempotency_key => 'k'")
         assert await asyncio.wait_for(anext(hints), 5) == Hint("ready", NAMESPACE, ("mail",))

@@ -15,6 +15,7 @@ from dataqueue.enqueuing import Enqueuer
 from dataqueue.errors import StorageUnavailable
 from dataqueue.storage.opening import open_storage
 from dataqueue.storage.port import Hint, Storage
+from tests.hearing import listening, next_of
 from tests.storage.given import (
     FOR_GOOD,
     LEASE,
@@ -269,19 +270,11 @@ async def test_listening_goes_on_after_its_connection_was_killed(live_storage: S
         "select pid from pg_stat_activity where datname = current_database() and query ilike '%listen%dataqueue%'"
     )
     async with connected(database_url) as killer, live_storage.notifier.listen() as hints:
-
-        async def listening() -> int | None:
-            pid: int | None = await killer.fetchval(f"{listener} and pid <> pg_backend_pid()")
-            return pid
-
-        async def another_listens() -> bool | None:
-            return True if await listening() not in (None, killed) else None
-
-        killed = await eventually("somebody listens", listening)
-        await killer.execute("select pg_terminate_backend($1)", killed)
-        await eventually("somebody listens again", another_listens)
+        await listening(hints)
+        await killer.execute(f"select pg_terminate_backend(pid) from ({listener} and pid <> pg_backend_pid()) as l")
+        await listening(hints)
         await live_storage.notifier.publish(Hint("ready", NAMESPACE, ("mail",)))
-        assert await asyncio.wait_for(anext(hints), 10) == Hint("ready", NAMESPACE, ("mail",))
+        assert await next_of(hints) == Hint("ready", NAMESPACE, ("mail",))
 
 
 async def test_a_statement_that_was_given_up_on_is_of_unknown_outcome(database_url: str) -> None:

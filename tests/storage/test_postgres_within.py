@@ -17,6 +17,7 @@ from dataqueue.domain.job import Enqueued, JobStatus, Json
 from dataqueue.domain.retry import RetryPolicy
 from dataqueue.errors import AlreadyExists, DataQueueError, IdempotencyInProgress, Invalid, NotFound
 from dataqueue.storage.port import Hint, Storage
+from tests.hearing import listening
 from tests.storage.callers import KINDS, NAMES, Caller
 from tests.storage.given import NAMESPACE, claim, new_job, told
 from tests.storage.raw import connected
@@ -111,7 +112,7 @@ async def test_a_commit_wakes_whoever_listens_and_a_rollback_nobody(caller: Call
     jobs, notifier, loop = live_storage.jobs(NAMESPACE), live_storage.notifier, asyncio.get_running_loop()
     await jobs.enqueue([[new_job(job_type="mail"), new_job(job_type="fax")]])
     async with notifier.listen() as hints:
-        await heard_all_so_far(live_storage, hints)
+        await listening(hints)
         await caller.enqueue(jobs, new_job(job_type="fax"))
         await caller.rollback()
         await caller.begin()
@@ -124,18 +125,6 @@ async def test_a_commit_wakes_whoever_listens_and_a_rollback_nobody(caller: Call
         assert loop.time() - committed_at < 1
         await notifier.publish(MARK)
         assert await asyncio.wait_for(anext(hints), 5) == MARK
-
-
-async def heard_all_so_far(storage: Storage, hints: AsyncIterator[Hint]) -> None:
-    """Be sure to be listening, and have nothing left to hear."""
-    listening, number = asyncio.ensure_future(anext(hints)), 0
-    while not listening.done():
-        number += 1
-        await storage.notifier.publish(Hint("ended", "nowhere", (str(number),)))
-        await asyncio.wait({listening}, timeout=0.05)
-    hint = listening.result()
-    while hint.names != (str(number),):
-        hint = await asyncio.wait_for(anext(hints), 5)
 
 
 @OF_EACH_DRIVER

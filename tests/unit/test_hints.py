@@ -7,7 +7,7 @@ from unittest.mock import Mock
 import pytest
 
 from dataqueue.processing.hints import HintListener
-from dataqueue.storage.port import Hint
+from dataqueue.storage.port import LISTENING, Hint
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,7 @@ from dataqueue.storage.port import Hint
         (Hint("drain", "default"), "orders"),
         (Hint("drain", "default", ("bob",)), ""),
         (Hint("drain", "elsewhere", ("ann",)), ""),
+        (LISTENING, "ready cancel admit orders"),
     ],
 )
 def test_only_hints_that_concern_the_worker_are_passed_on(hint: Hint, heard: str) -> None:
@@ -41,4 +42,4 @@ def test_only_hints_that_concern_the_worker_are_passed_on(hint: Hint, heard: str
         orders=told.orders,
     )
     listener.hear(hint)
-    assert [call[0] for call in told.mock_calls] == ([heard] if heard else [])
+    assert [call[0] for call in told.mock_calls] == heard.split()

@@ -14,7 +14,7 @@ import orjson
 import structlog
 
 from dataqueue.errors import DataQueueError
-from dataqueue.storage.port import Hint
+from dataqueue.storage.port import LISTENING, Hint
 from dataqueue.storage.postgres.connecting import connect
 from dataqueue.storage.postgres.database import Database
 
@@ -63,6 +63,8 @@ class PostgresNotifier:
                     gone = asyncio.Event()
                     connection.add_termination_listener(lambda _: gone.set())  # noqa: B023
                     await connection.add_listener(_CHANNEL, on_notify)
+                    with contextlib.suppress(asyncio.QueueFull):
+                        arrived.put_nowait(LISTENING)
                     pause = 0.1
                     while not await _happens(gone, within=_SILENCE):
                         await connection.execute("select 1", timeout=_CONNECT_TIMEOUT)
