@@ -49,6 +49,7 @@ class JobStore(Protocol):
         The units of one call are either all keyed (`NewJob.is_keyed`) or all not. `again`: the outcome of an
         earlier call with the same jobs is unknown; what it stored counts as created now. `waited`: an earlier call
         with these and others has waited for somebody's transaction in vain, so this one hardly waits.
+        A caller's id is taken once a job of the namespace has it; in PostgreSQL, once a job of any namespace has.
         Raises AlreadyExists (a caller's id is taken) for a call of one unit, with several StorageRefused;
         IdempotencyInProgress. Nothing is then stored.
         """
@@ -362,8 +363,11 @@ class Storage(Protocol):
     def tally(self, namespace: str) -> Tally: ...
     def workers(self, namespace: str) -> WorkerRegistry: ...
 
-    async def check(self) -> None:
-        """Whether this storage can serve: StorageUnavailable, or StorageNotReady saying what to run."""
+    async def check(self) -> list[str]:
+        """Whether this storage can serve: StorageUnavailable, or StorageNotReady saying what to run.
+
+        Answers in sentences what about its configuration may make it lose jobs, and what to do about it.
+        """
         ...
 
     async def close(self) -> None: ...

@@ -1,0 +1,106 @@
+"""Storing new jobs: a script, which also knows who was there first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Final
+from uuid import UUID
+
+import orjson
+
+from dataqueue.domain.job import Enqueued, JobStatus, NewJob
+from dataqueue.errors import AlreadyExists, StorageRefused
+from dataqueue.storage.redis.instants import micros, micros_at
+from dataqueue.storage.redis.server import Server, Value
+
+_AT_ONCE: Final = 250
+"""Jobs of one script, where it may be cut: it keeps everybody else waiting meanwhile, some 4 ms."""
+
+
+async def enqueue(
+    server: Server, namespace: str, units: Sequence[Sequence[NewJob]], *, again: bool
+) -> list[list[Enqueued]]:
+    """Store all units; see `JobStore.enqueue`."""
+    jobs = list(chain.from_iterable(units))
+    _refuse_repeated_ids(jobs, alone=len(units) == 1)
+    answers: list[list[Enqueued]] = []
+    for some in _cut(units, at=_AT_ONCE if _is_cuttable(jobs) else len(jobs)):
+        answers += await _store(server, namespace, some, again=again)
+    return answers
+
+
+async def _store(
+    server: Server, namespace: str, units: Sequence[Sequence[NewJob]], *, again: bool
+) -> list[list[Enqueued]]:
+    """By one script, all of them or none."""
+    jobs = list(chain.from_iterable(units))
+    if not jobs:
+        return [[] for _ in units]
+    values = chain.from_iterable(_values(job) for job in jobs)
+    found = await server.run("jobs/enqueue", namespace, "again" if again else "", *values)
+    if found[0] == "taken":
+        _refuse(jobs, int(found[1]), alone=len(units) == 1)
+    answers = iter(
+        Enqueued(UUID(id), JobStatus(status), created=word == "created")
+        for id, status, word in zip(found[::3], found[1::3], found[2::3], strict=True)
+    )
+    return [[next(answers) for _ in unit] for unit in units]
+
+
+def _is_cuttable(jobs: Sequence[NewJob]) -> bool:
+    """Whether several scripts may store them: none can be refused after another was stored, for only a caller's id is
+    ever refused. Who is cut off in between does not know the outcome, and asks again."""
+    return not any(job.id_is_callers for job in jobs)
+
+
+def _cut(units: Sequence[Sequence[NewJob]], *, at: int) -> Iterator[list[Sequence[NewJob]]]:
+    """Whole units, together of at most so many jobs if that can be."""
+    some: list[Sequence[NewJob]] = []
+    size = 0
+    for unit in units:
+        if some and size + len(unit) > at:
+            yield some
+            some, size = [], 0
+        some.append(unit)
+        size += len(unit)
+    yield some
+
+
+def _refuse_repeated_ids(jobs: Sequence[NewJob], *, alone: bool) -> None:
+    seen: set[UUID] = set()
+    for index, job in enumerate(jobs):
+        if job.id in seen:
+            _refuse(jobs, index, alone=alone)
+        seen.add(job.id)
+
+
+def _refuse(jobs: Sequence[NewJob], index: int, *, alone: bool) -> None:
+    if not alone or not jobs[index].is_keyed:
+        raise StorageRefused("one of the jobs asks for an id that is taken")
+    raise AlreadyExists(f"a job with the id {jobs[index].id}", index=index)
+
+
+def _values(job: NewJob) -> tuple[Value, ...]:
+    """A job as `lua/jobs/enqueue.lua` takes it."""
+    retry = job.retry
+    return (
+        str(job.id),
+        job.job_type,
+        -job.priority,
+        "" if job.run_at is None else micros_at(job.run_at),
+        "" if job.delay is None else micros(job.delay),
+        _or_empty(job.max_attempts),
+        job.payload,
+        orjson.dumps(job.tags).decode() if job.tags else "",
+        job.idempotency_key or "",
+        _or_empty(job.timeout_ms),
+        "" if retry.delay is None else repr(retry.delay),
+        "" if retry.backoff is None else int(retry.backoff),
+        "" if retry.delay_max is None else repr(retry.delay_max),
+        job.dead_letter_job_type or "",
+    )
+
+
+def _or_empty(number: int | None) -> Value:
+    return "" if number is None else number
