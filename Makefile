@@ -11,21 +11,24 @@ export DATAQUEUE_PORT := $(PORT)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test check format bench openapi migrate lock clean
+.PHONY: help dev test test-cluster check format bench openapi migrate lock clean
 
 help: ## List the targets.
 	@echo 'DataQueue. Run `make dev`, POST a job to http://127.0.0.1:8000/v1/jobs, watch it being done.'
 	@echo
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo 'Variables: PYTHON=python3.11 (creates .venv), PORT=8000, DATAQUEUE_HOME=folder of the embedded server,'
-	@echo '           DATAQUEUE_URL=postgresql://… (your own server), ARGS="-k name -x" (for test and bench).'
+	@echo '           DATAQUEUE_BACKEND=redis (embedded Redis), DATAQUEUE_URL=postgresql://… (your own server), ARGS="-k name -x" (for test and bench).'
 
-dev: $(RUNTIME) ## Run everything here: embedded PostgreSQL, API, worker, example handlers.
+dev: $(RUNTIME) ## Run everything here: an embedded server, API, worker, example handlers.
 	@exec $(BIN)/dataqueue dev
 
 test: $(DEV) ## Run every test.
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-cluster: $(DEV) ## Run the tests that start a Redis Cluster, of three masters and three replicas.
+	@$(BIN)/python -m pytest -o norecursedirs='.*' tests/cluster $(ARGS)
 
 check: $(DEV) ## Check format, lint, types, imports, and that what is generated is current.
 	$(BIN)/ruff format --check .
@@ -34,7 +37,7 @@ check: $(DEV) ## Check format, lint, types, imports, and that what is generated 
 	$(BIN)/lint-imports
 	$(BIN)/python -m app.export_openapi --check
 	$(BIN)/python docs/draw_lifecycle.py --check
-	$(BIN)/python -m pytest -q tests/storage/test_migrations.py tests/docs
+	$(BIN)/python -m pytest -q tests/storage/test_postgres_migrations.py tests/docs
 
 format: $(DEV) ## Format the code and mend what ruff can mend.
 	$(BIN)/ruff check --fix .

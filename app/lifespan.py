@@ -14,7 +14,7 @@ import structlog
 
 from app.auth import is_loopback
 from app.service import Service
-from dataqueue.duties import EventLogKeeper, keep_doing
+from dataqueue.duties import EventLogKeeper, RiskTeller, keep_doing
 from dataqueue.errors import StorageNotReady, StorageUnavailable
 from dataqueue.maintenance import Folder
 from dataqueue.settings import Settings
@@ -52,7 +52,7 @@ async def running(settings: Settings, storage: Storage | None) -> AsyncIterator[
 @asynccontextmanager
 async def _serving(settings: Settings, storage: Storage) -> AsyncIterator[Service]:
     service = Service(settings, storage)
-    duties = (EventLogKeeper(upkeep=storage.upkeep), Folder(upkeep=storage.upkeep))
+    duties = (EventLogKeeper(upkeep=storage.upkeep), Folder(upkeep=storage.upkeep), RiskTeller(storage))
     upkeep = [keep_doing(duty, asyncio.Event()) for duty in duties]
     duties_of_ours = (service.stager.run(), _hear(service), service.hub.run(), service.metrics.lag.run(), *upkeep)
     loops = [asyncio.create_task(loop) for loop in duties_of_ours]

@@ -13,23 +13,18 @@ from importlib import import_module
 from typing import Final
 
 from benchmarks.figures import Figure, table
-from benchmarks.ground import Ground, standing
+from benchmarks.ground import Ground
 from benchmarks.processes import say
+from benchmarks.standing import standing
+from dataqueue.storage.backend import Backend
 
-SECTIONS: Final = (
-    "http",
-    "batch",
-    "imports",
-    "drain",
-    "latency",
-    "events",
-    "idle",
-    "buffers",
-    "snapshot",
-    "overhead",
-    "bulk",
-    "lists",
-)
+SECTIONS: Final = {
+    Backend.POSTGRES: (
+        *("http", "batch", "imports", "drain", "latency", "events", "idle", "buffers", "snapshot", "overhead"),
+        *("bulk", "lists"),
+    ),
+    Backend.REDIS: ("http", "batch", "drain", "latency", "idle", "redis_cost"),
+}
 
 
 async def _run(ground: Ground, sections: list[str], *, quick: bool) -> None:
@@ -46,10 +41,12 @@ async def _run(ground: Ground, sections: list[str], *, quick: bool) -> None:
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("sections", nargs="*", metavar="section", help=f"{', '.join(SECTIONS)}; all if none is named")
+    known = "; ".join(f"{backend}: {', '.join(sections)}" for backend, sections in SECTIONS.items())
+    parser.add_argument("sections", nargs="*", metavar="section", help=f"{known}; all if none is named")
+    parser.add_argument("--backend", type=Backend, choices=list(Backend), default=Backend.POSTGRES)
     parser.add_argument("--quick", action="store_true", help="fewer rounds, smaller numbers")
     options = parser.parse_args()
-    if unknown := set(options.sections) - set(SECTIONS):
+    if unknown := set(options.sections) - set(SECTIONS[options.backend]):
         parser.error(f"no such section: {', '.join(sorted(unknown))}")
     return options
 
@@ -60,9 +57,9 @@ def main() -> int:
     # SIGTERM as Ctrl-C: both leave through the same doors.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with standing() as ground:
+        with standing(options.backend) as ground:
             say(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {sys.version.split()[0]}")
-            asyncio.run(_run(ground, options.sections or list(SECTIONS), quick=options.quick))
+            asyncio.run(_run(ground, options.sections or list(SECTIONS[options.backend]), quick=options.quick))
             say(f"load {os.getloadavg()[0]:.1f}")
     except KeyboardInterrupt:
         say("interrupted; everything is stopped")

@@ -1,18 +1,22 @@
-"""Draining a queue that was filled beforehand: ours, and pgqueuer's. Both are timed by what they recorded."""
+"""Draining a queue that was filled beforehand: ours, and others'. All are timed by what they recorded."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, Final
+from pathlib import Path
+from typing import Final
 
 from benchmarks.ground import Ground
+from benchmarks.postgres_ground import PostgresGround
 from benchmarks.processes import Process
+from benchmarks.redis_ground import RedisGround
 from dataqueue.domain.job import NewJob
 from dataqueue.ids import new_id
 from dataqueue.storage.opening import open_storage
@@ -20,7 +24,8 @@ from dataqueue.storage.port import Hint
 
 TUNED_CONCURRENCY: Final = 500
 PGQUEUER_BATCH: Final = 500
-"""Both were the fastest of a handful that were tried; see docs/performance.md."""
+RIVALS: Final = {"saq": 100, "arq": 100, "streaq": 100}
+"""Slots. Each was the fastest of a handful that were tried; see docs/performance.md."""
 
 _CHUNK: Final = 1000
 _LOOK: Final = 0.1
@@ -30,13 +35,13 @@ _PATIENCE: Final = 40.0  # longer than a lease, so that what a lost worker held 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drained:
-    """What it took. CPU in seconds; `commits`: transactions, each a round trip or more."""
+    """What it took. CPU in seconds; `asked`: round trips, as the server counts them."""
 
     jobs: int
     seconds: float
     worker_cpu: float
-    postgres_cpu: float
-    commits: int
+    server_cpu: float
+    asked: int
 
     @property
     def per_second(self) -> float:
@@ -47,57 +52,78 @@ class Drained:
         return self.worker_cpu / self.jobs * 1e6
 
     @property
-    def postgres_us(self) -> float:
-        return self.postgres_cpu / self.jobs * 1e6
+    def server_us(self) -> float:
+        return self.server_cpu / self.jobs * 1e6
 
     @property
     def trips(self) -> float:
-        return self.commits / self.jobs
+        return self.asked / self.jobs
 
 
 async def drain(
-    ground: Ground, jobs: int, *, concurrency: int = TUNED_CONCURRENCY, processes: int = 1, snapshot: bool = False
+    ground: Ground,
+    jobs: int,
+    *,
+    concurrency: int = TUNED_CONCURRENCY,
+    processes: int = 1,
+    held: Callable[[str], AbstractAsyncContextManager[None]] | None = None,
 ) -> Drained:
-    """Drain `jobs` jobs that do nothing; `snapshot` is held open from before they are enqueued."""
+    """Drain `jobs` jobs that do nothing; `held`: something that is held open from before they are enqueued."""
     url = await ground.database()
-    async with _snapshot_of(ground, url) if snapshot else nullcontext():
+    async with nullcontext() if held is None else held(url):
         await enqueue(url, jobs)
         await ground.settle(url)
-        async with ground.connected(url) as connection:
-            await connection.execute("update dataqueue.job_type set paused = true")
-            worker = await ground.worker(url, concurrency=concurrency, processes=processes)
-            commits, worker_cpu, postgres_cpu = await ground.commits(url), worker.cpu_seconds(), ground.postgres_cpu()
-            # One transaction, so that looking does not count: sequences show what is committed and what is not.
-            async with connection.transaction():
-                goal = await _events(connection) + 2 * jobs
-                await _start(ground, url)
-                await _reached(connection, goal, worker)
+        await _pause(url, paused=True)
+        worker = await ground.worker(url, concurrency=concurrency, processes=processes)
+        async with ground.watching(url) as events:
+            asked, worker_cpu, server_cpu = await ground.trips(url), worker.cpu_seconds(), ground.server_cpu()
+            goal = await events() + 2 * jobs
+            await _pause(url, paused=False)
+            await _reached(events, goal, worker)
             await asyncio.sleep(_AFTER_ALL)
-            worker_cpu, postgres_cpu = worker.cpu_seconds() - worker_cpu, ground.postgres_cpu() - postgres_cpu
-            await asyncio.to_thread(worker.stop)
-            commits = await ground.commits(url) - commits
-            seconds = await _seconds(connection, jobs)
+            worker_cpu, server_cpu = worker.cpu_seconds() - worker_cpu, ground.server_cpu() - server_cpu
+        await asyncio.to_thread(worker.stop)
+        asked = await ground.trips(url) - asked
+        done, seconds, written = await ground.recorded(url)
     await ground.drop(url)
-    return Drained(jobs=jobs, seconds=seconds, worker_cpu=worker_cpu, postgres_cpu=postgres_cpu, commits=commits)
+    if (done, written) != (jobs, 3 * jobs):
+        raise RuntimeError(f"{done} of {jobs} jobs were completed, with {written} events")
+    return Drained(jobs=jobs, seconds=seconds, worker_cpu=worker_cpu, server_cpu=server_cpu, asked=asked)
 
 
 def has_pgqueuer() -> bool:
     return find_spec("pgqueuer") is not None
 
 
-async def drain_pgqueuer(ground: Ground, jobs: int, *, batch: int = PGQUEUER_BATCH) -> Drained:
+async def drain_pgqueuer(ground: PostgresGround, jobs: int, *, batch: int = PGQUEUER_BATCH) -> Drained:
     """The same by pgqueuer's worker."""
     url = await ground.database(migrated=False)
     await ground.tool("benchmarks.pgqueuer_worker", "fill", str(jobs), BENCH_URL=url).output()
     await ground.settle(url)
-    commits, postgres_cpu = await ground.commits(url), ground.postgres_cpu()
+    asked, server_cpu = await ground.trips(url), ground.server_cpu()
     worker = ground.tool("benchmarks.pgqueuer_worker", "drain", str(jobs), str(batch), BENCH_URL=url)
     found = json.loads(await worker.output())
-    commits, postgres_cpu = await ground.commits(url) - commits, ground.postgres_cpu() - postgres_cpu
+    asked, server_cpu = await ground.trips(url) - asked, ground.server_cpu() - server_cpu
     await ground.drop(url)
-    return Drained(
-        jobs=jobs, seconds=found["seconds"], worker_cpu=found["cpu"], postgres_cpu=postgres_cpu, commits=commits
-    )
+    return Drained(jobs=jobs, seconds=found["seconds"], worker_cpu=found["cpu"], server_cpu=server_cpu, asked=asked)
+
+
+def rivals_python() -> Path | None:
+    """The Python of the environment that `make rivals` makes; None: it is not there."""
+    python = Path(sys.prefix) / "rivals" / "bin" / "python"
+    return python if python.exists() else None
+
+
+async def drain_rival(ground: RedisGround, kind: str, jobs: int) -> Drained:
+    """The same by the worker of another queue on Redis."""
+    url, slots, python = await ground.database(), str(RIVALS[kind]), rivals_python()
+    await ground.tool("benchmarks.rivals", kind, "fill", str(jobs), slots, python=python, BENCH_URL=url).output()
+    server_cpu = ground.server_cpu()
+    worker = ground.tool("benchmarks.rivals", kind, "drain", str(jobs), slots, python=python, BENCH_URL=url)
+    found = json.loads(await worker.output())
+    server_cpu = ground.server_cpu() - server_cpu
+    await ground.drop(url)
+    return Drained(jobs=jobs, seconds=found["seconds"], worker_cpu=found["cpu"], server_cpu=server_cpu, asked=0)
 
 
 async def enqueue(url: str, jobs: int, job_type: str = "noop") -> None:
@@ -111,48 +137,24 @@ async def enqueue(url: str, jobs: int, job_type: str = "noop") -> None:
         await storage.close()
 
 
-async def _start(ground: Ground, url: str) -> None:
-    """Let the worker, which is up and idle, begin."""
-    async with ground.connected(url) as connection:
-        await connection.execute("update dataqueue.job_type set paused = false")
+async def _pause(url: str, *, paused: bool) -> None:
+    """Hold back a worker that is up and idle, or let it begin."""
     storage = open_storage(url, pool_size=2)
     try:
-        await storage.notifier.publish(Hint("ready", "default", ("noop",)))
+        await storage.job_types("default").pause("noop", paused=paused)
+        if not paused:
+            await storage.notifier.publish(Hint("ready", "default", ("noop",)))
     finally:
         await storage.close()
 
 
-async def _reached(connection: Any, goal: int, worker: Process) -> None:
+async def _reached(events: Callable[[], Awaitable[int]], goal: int, worker: Process) -> None:
     """Wait for so many events. RuntimeError when the worker dies, or does nothing for long."""
     seen, since = 0, time.monotonic()
-    while (now := await _events(connection)) < goal:
+    while (now := await events()) < goal:
         worker.insist_alive()
         if now > seen:
             seen, since = now, time.monotonic()
         elif time.monotonic() > since + _PATIENCE:
             raise RuntimeError(f"the drain stands still, {goal - now} events before its end")
         await asyncio.sleep(_LOOK)
-
-
-async def _events(connection: Any) -> int:
-    """How many events were written; three a job that is enqueued, claimed and completed."""
-    return int(await connection.fetchval("select last_value from dataqueue.event_id_seq"))
-
-
-async def _seconds(connection: Any, jobs: int) -> float:
-    """From the first claim to the last completion. RuntimeError unless all was recorded once."""
-    done, seconds, events = await connection.fetchrow(
-        "select count(*), extract(epoch from max(ended_at) - min(started_at))::float8,"
-        " (select count(*) from dataqueue.event) from dataqueue.job where status = 'completed'"
-    )
-    if (done, events) != (jobs, 3 * jobs):
-        raise RuntimeError(f"{done} of {jobs} jobs were completed, with {events} events")
-    return float(seconds)
-
-
-@asynccontextmanager
-async def _snapshot_of(ground: Ground, url: str) -> AsyncIterator[None]:
-    """A repeatable read transaction that has read something, as pg_dump's."""
-    async with ground.connected(url) as connection, connection.transaction(isolation="repeatable_read"):
-        await connection.fetchval("select count(*) from dataqueue.job")
-        yield

@@ -79,7 +79,14 @@ class Fleet:
         self._folder = folder
         self._processes: list[Process] = []
 
-    def start(self, module: str, *arguments: str, env: Mapping[str, str], listens: bool = False) -> Process:
+    def start(
+        self,
+        module: str,
+        *arguments: str,
+        env: Mapping[str, str],
+        listens: bool = False,
+        python: Path | None = None,
+    ) -> Process:
         """`python -m module`. Its standard error goes into a file; `listens`: so does its standard output."""
         inherited = {
             name: value for name, value in os.environ.items() if not name.startswith(("DATAQUEUE_", "PGQUEUER"))
@@ -89,7 +96,7 @@ class Fleet:
             out: int | IO[bytes] = errors if listens else subprocess.PIPE
             process = Process(
                 subprocess.Popen(
-                    [sys.executable, "-m", module, *arguments],
+                    [python or sys.executable, "-m", module, *arguments],
                     env={**inherited, **env},
                     stdin=subprocess.DEVNULL,
                     stdout=out,

@@ -38,4 +38,4 @@ async def quiet_rounds(ground: Ground, play: Callable[[], Awaitable[T]], *, want
 
 
 def _ours(ground: Ground) -> float:
-    return cpu_seconds(os.getpid()) + ground.postgres_cpu()
+    return cpu_seconds(os.getpid()) + ground.servers_cpu()

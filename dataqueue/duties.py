@@ -8,12 +8,14 @@ from typing import Final, Protocol
 
 import structlog
 
-from dataqueue.errors import DataQueueError
-from dataqueue.storage.port import Upkeep
+from dataqueue.errors import DataQueueError, StorageNotReady, StorageUnavailable
+from dataqueue.storage.port import Storage, Upkeep
 
 log = structlog.get_logger(__name__)
 
 _LOOK_AT_EVENT_LOG: Final = 3600.0
+_LOOK_FOR_RISKS: Final = 3600.0
+_ASK_AGAIN: Final = 5.0
 _JITTER: Final = 0.2
 _FIRST_RETRY, _LAST_RETRY = 0.1, 2.0  # short, for an expired lease is to be seen soon after an outage
 
@@ -35,6 +37,25 @@ class EventLogKeeper:
     async def tick(self) -> float:
         await self._upkeep.prepare_event_log()
         return jittered(_LOOK_AT_EVENT_LOG)
+
+
+class RiskTeller:
+    """Warns of what may make the storage lose jobs: of each thing once, as soon as the storage can be asked."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._told: set[str] = set()
+
+    async def tick(self) -> float:
+        try:
+            risks = await self._storage.check()
+        except (StorageUnavailable, StorageNotReady):
+            return jittered(_ASK_AGAIN)  # others tell of that
+        for risk in risks:
+            if risk not in self._told:
+                log.warning("storage.risk", risk=risk)
+        self._told = set(risks)
+        return jittered(_LOOK_FOR_RISKS)
 
 
 async def keep_doing(duty: Duty, stop: asyncio.Event) -> None:

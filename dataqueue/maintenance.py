@@ -16,7 +16,7 @@ from typing import Final
 import structlog
 
 from dataqueue.domain.retention import Retention
-from dataqueue.duties import Duty, EventLogKeeper, jittered, keep_doing
+from dataqueue.duties import Duty, EventLogKeeper, RiskTeller, jittered, keep_doing
 from dataqueue.settings import WorkerSettings
 from dataqueue.staging import Stager
 from dataqueue.storage.port import Hint, Notifier, Storage, Upkeep
@@ -150,6 +150,7 @@ class Maintenance:
             Pruner(upkeep=storage.upkeep, retention=settings.retention),
             EventPruner(upkeep=storage.upkeep, keep=settings.keep_events),
             WorkerForgetter(upkeep=storage.upkeep),
+            RiskTeller(storage),
         )
 
     async def run(self, stop: asyncio.Event) -> None:

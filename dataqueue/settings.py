@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from dataqueue.domain.durations import parse_duration
 from dataqueue.domain.origins import parse_origins
 from dataqueue.domain.retention import Retention
+from dataqueue.storage.backend import Backend
 
 _MONTH: Final = timedelta(days=30)
 
@@ -43,12 +44,16 @@ class ClientSettings(BaseSettings):
 class Settings(ClientSettings):
     """What every process of a deployment has in common."""
 
-    url: SecretStr | None = Field(None, description="Storage, postgresql://…; unset: the embedded PostgreSQL.")
-    listen_url: SecretStr | None = Field(
-        None, description="Direct connection for LISTEN when `url` goes through a pooler; unset: `url`."
+    url: SecretStr | None = Field(
+        None, description="Storage, postgresql://…, redis://… or unix://…; unset: the embedded server."
     )
-    home: Path = Field(Path("~/.local/share/dataqueue"), description="Where the embedded PostgreSQL keeps its data.")
-    pg_bin: Path | None = Field(None, description="Folder of postgres and initdb for the embedded server.")
+    backend: Backend = Field(Backend.POSTGRES, description="Which server is embedded while `url` is unset.")
+    listen_url: SecretStr | None = Field(
+        None, description="Where hints are heard when `url` goes through a pooler that loses them; unset: `url`."
+    )
+    home: Path = Field(Path("~/.local/share/dataqueue"), description="Where the embedded server keeps its data.")
+    pg_bin: Path | None = Field(None, description="Folder of postgres and initdb for the embedded PostgreSQL.")
+    redis_bin: Path | None = Field(None, description="Folder of redis-server or valkey-server for the embedded Redis.")
     namespace: str = Field("default", description="Namespace a worker serves.")
     imports: str = Field("", validation_alias="DATAQUEUE_IMPORT", description="Handler modules, separated by commas.")
     host: str = Field("127.0.0.1", description="Address the API listens on.")

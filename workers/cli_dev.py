@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from workers.cli_settings import joined, settings_of
 
+# Not the domain's own: help imports nothing of it.
+BackendName = Literal["postgres", "redis"]
 
-def dev(
+
+def dev(  # noqa: PLR0917 - an option each, which nobody calls by position
+    context: typer.Context,
     imports: Annotated[
         list[str] | None,
         typer.Option(
@@ -21,6 +25,9 @@ def dev(
             show_default="examples.handlers",
         ),
     ] = None,
+    backend: Annotated[
+        BackendName, typer.Option(envvar="DATAQUEUE_BACKEND", help="Which server to start for the jobs.")
+    ] = "postgres",
     host: Annotated[
         str, typer.Option(envvar="DATAQUEUE_HOST", help="Address to listen on; loopback only.")
     ] = "127.0.0.1",
@@ -30,23 +37,34 @@ def dev(
         int, typer.Option("--processes", "-p", envvar="DATAQUEUE_PROCESSES", help="Worker processes.")
     ] = 1,
 ) -> None:
-    """Run everything on this machine: an embedded PostgreSQL, its schema, the API and a worker. No key is needed.
+    """Run everything on this machine: an embedded PostgreSQL or Redis, its schema, the API and a worker.
+    No key is needed.
 
-    The data stays in DATAQUEUE_HOME (~/.local/share/dataqueue); with DATAQUEUE_URL set, that server is used instead.
-    Ctrl-C stops all of it and loses nothing; exit code 0.
+    The data stays in DATAQUEUE_HOME (~/.local/share/dataqueue), each server's apart; with DATAQUEUE_URL set, that
+    server is used instead. Ctrl-C stops all of it and loses nothing; exit code 0.
 
     \b
     Example:
       dataqueue dev --import shop.handlers --port 8001
+      dataqueue dev --backend redis
     """
     from dataqueue.settings import WorkerSettings
     from workers.cli_errors import Refused
-    from workers.dev import EXAMPLES, examples_are_here, run_dev
+    from workers.dev import EXAMPLES, examples_are_here, refuse_another_backend, run_dev
     from workers.logs import configure_logging
 
     settings = settings_of(
-        WorkerSettings, imports=joined(imports), host=host, port=port, concurrency=concurrency, processes=processes
+        WorkerSettings,
+        imports=joined(imports),
+        backend=backend,
+        host=host,
+        port=port,
+        concurrency=concurrency,
+        processes=processes,
     )
+    source = context.get_parameter_source("backend")
+    if settings.url is not None and source is not None and source.name != "DEFAULT":
+        refuse_another_backend(settings.url.get_secret_value(), wanted=settings.backend)
     if not settings.import_list:
         if not examples_are_here():
             raise Refused(

@@ -12,7 +12,9 @@ def migrate(
         str, typer.Option("--revision", "-r", help="Revision to go to; 'head' is the newest, 'base' drops everything.")
     ] = "head",
 ) -> None:
-    """Bring the schema of the storage (DATAQUEUE_URL; unset: the embedded PostgreSQL) to a revision.
+    """Bring the schema of the storage (DATAQUEUE_URL; unset: the embedded server) to a revision.
+
+    Redis has none, so there is nothing to do.
 
     Safe to run again, and from several places at once: what is done already is left alone.
 
@@ -32,7 +34,9 @@ def migrate(
     settings = settings_of(Settings)
     leave_by_exception(1)
     with opening.storage_url(settings) as url, revisions_taken() as taken:
-        asyncio.run(opening.migrate(url, revision=revision))
+        if not asyncio.run(opening.migrate(url, revision=revision)):
+            print(f"Nothing to do: {masked(url)} is Redis, which has no schema.")
+            return
         for step in taken:
             print(step)
         print(f"{'Done' if taken else 'Nothing to do'}: {masked(url)} is at {revision}.")

@@ -1,4 +1,4 @@
-"""Everything on one machine: embedded PostgreSQL, its schema, the API and a worker, until Ctrl-C."""
+"""Everything on one machine: an embedded PostgreSQL or Redis, its schema, the API and a worker, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import structlog
 
 import workers
 from dataqueue.settings import WorkerSettings
+from dataqueue.storage.backend import Backend, backend_of
 from dataqueue.storage.opening import migrate, storage_url
 from workers.banner import banner
 from workers.cli_errors import Refused
@@ -37,6 +38,16 @@ _LATE: Final = 30.0
 def examples_are_here() -> bool:
     """Whether the example handlers lie beside our packages, as they do in a checkout."""
     return (_FOLDER / "handlers.py").is_file()
+
+
+def refuse_another_backend(url: str, *, wanted: Backend) -> None:
+    """Refused: the URL is for another kind of storage than was asked for."""
+    found = backend_of(url)
+    if found not in {None, wanted}:
+        raise Refused(
+            f"--backend {wanted} (DATAQUEUE_BACKEND) starts a server of our own, and DATAQUEUE_URL is {masked(url)}, a"
+            f" {found} server: leave one of the two out"
+        )
 
 
 def run_dev(settings: WorkerSettings) -> int:

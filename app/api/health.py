@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
+import orjson
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.documentation import problems
 from app.errors import Code, Problem
@@ -25,16 +26,26 @@ class Health(BaseModel):
     status: Literal["ok"]
 
 
+class Readiness(Health):
+    """It can serve."""
+
+    model_config = ConfigDict(json_schema_extra=shown(examples.READY))
+
+    warnings: list[str] = Field(
+        description="What about the storage's configuration may make it lose jobs, and what to do about it."
+    )
+
+
 @router.get("/healthz", response_model=Health, summary="Is the process alive", responses=problems(422))
 async def healthz() -> Answer:
     """Answers as long as the process does; asks nothing of the storage. Needs no key."""
     return _OK
 
 
-@router.get("/readyz", response_model=Health, summary="Can it serve", responses=problems(422, 503))
+@router.get("/readyz", response_model=Readiness, summary="Can it serve", responses=problems(422, 503))
 async def readyz(call: Call) -> Answer:
     """Whether the storage is reachable and migrated, and the process not about to stop. Needs no key."""
     if call.service.stopping:
         raise Problem(503, Code.STORAGE_NOT_READY, "This process is about to stop.")
-    await call.service.storage.check()
-    return _OK
+    warnings = await call.service.storage.check()
+    return Answer(orjson.dumps({"status": "ok", "warnings": warnings}))

@@ -90,6 +90,7 @@ IMPORTED: Final[list[JsonDict]] = [
     {"summary": {"lines": 2, "created": 1, "existing": 0, "rejected": 1}},
 ]
 HEALTH: Final[JsonDict] = {"status": "ok"}
+READY: Final[JsonDict] = {"status": "ok", "warnings": []}
 
 
 def ndjson(*lines: JsonDict) -> str:

@@ -14,8 +14,8 @@ import asyncpg
 from benchmarks.backlog import fill
 from benchmarks.drains import enqueue
 from benchmarks.figures import Figure, median
-from benchmarks.ground import Ground
 from benchmarks.plans import Explained, explained
+from benchmarks.postgres_ground import PostgresGround
 from benchmarks.processes import say
 from dataqueue.storage.postgres.low_water import START
 
@@ -29,7 +29,7 @@ Measured = dict[str, tuple[float, str]]
 """By verb: buffers a job, and the last plan."""
 
 
-async def measure(ground: Ground, *, quick: bool) -> list[Figure]:
+async def measure(ground: PostgresGround, *, quick: bool) -> list[Figure]:
     """First on a table that holds ready jobs alone, then behind a backlog of three kinds."""
     rows = 100_000 if quick else 1_000_000
     empty = await _on(ground, backlog=0)
@@ -51,7 +51,7 @@ async def measure(ground: Ground, *, quick: bool) -> list[Figure]:
     ]
 
 
-async def _on(ground: Ground, *, backlog: int) -> Measured:
+async def _on(ground: PostgresGround, *, backlog: int) -> Measured:
     url = await ground.database()
     if backlog:
         async with ground.connected(url) as connection:

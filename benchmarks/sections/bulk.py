@@ -11,8 +11,8 @@ from typing import Any, Final, NamedTuple
 
 from benchmarks.drains import enqueue
 from benchmarks.figures import Figure
-from benchmarks.ground import Ground
 from benchmarks.loading import request
+from benchmarks.postgres_ground import PostgresGround
 from benchmarks.processes import say
 
 _A_SECOND: Final = 5000
@@ -46,7 +46,7 @@ class Drained(NamedTuple):
     gap: float
 
 
-async def measure(ground: Ground, *, quick: bool) -> list[Figure]:
+async def measure(ground: PostgresGround, *, quick: bool) -> list[Figure]:
     """A steady stream of jobs through the API and a worker; first alone, then with the cancel."""
     doomed = 100_000 if quick else 500_000
     url = await ground.database()

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from benchmarks.figures import Figure, median, percentile
-from benchmarks.ground import Ground
 from benchmarks.loading import request
+from benchmarks.postgres_ground import PostgresGround
 from benchmarks.processes import Process, resident_bytes, say
 
 _FOREIGN: Final = 2.0
@@ -50,7 +50,7 @@ class _Follower:
             writer.close()
 
 
-async def measure(ground: Ground, *, quick: bool) -> list[Figure]:
+async def measure(ground: PostgresGround, *, quick: bool) -> list[Figure]:
     """Jobs one by one with a worker; the same while somebody else's transaction is open; then many readers."""
     url = await ground.database()
     api, port = await ground.api(url)
@@ -97,7 +97,7 @@ async def _delays(port: int, *, jobs: int) -> list[float]:
     return follower.delays
 
 
-async def _many(ground: Ground, api: Process, port: int, *, seconds: int) -> list[Figure]:
+async def _many(ground: PostgresGround, api: Process, port: int, *, seconds: int) -> list[Figure]:
     """One load twice: with nobody who reads, and with everybody."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     jobs = await _post(reader, writer, "/v1/jobs/batch", {"jobs": [{"job_type": "watched"}] * _ONE_JOB})

@@ -1,4 +1,4 @@
-"""Enqueueing one job a request, beside a route that stores nothing and beside one insert a request."""
+"""Enqueueing one job a request, beside a route that stores nothing, one insert a request, and the API on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from benchmarks.figures import Figure, median, ratios, spread
 from benchmarks.ground import Ground
 from benchmarks.processes import Process, say
 from benchmarks.quiet import quiet_rounds
+from benchmarks.redis_ground import RedisGround
 
 _CONNECTIONS: Final = 32
 _BODY: Final = b'{"job_type":"noop","payload":{"to":"ada@example.com","template":"welcome","number":42}}'
@@ -17,11 +18,11 @@ _TWICE: Final = 2.0
 
 
 class Loaded(NamedTuple):
-    """One server, one time. CPU of its process and of PostgreSQL per request, in microseconds."""
+    """One server, one time. CPU of its process and of the server behind it per request, in microseconds."""
 
     per_second: float
     cpu_us: float
-    postgres_us: float
+    server_us: float
     p99_ms: float
 
 
@@ -29,27 +30,35 @@ async def measure(ground: Ground, *, quick: bool) -> list[Figure]:
     """Load each in turn, several rounds."""
     rounds, seconds = (2, 2) if quick else (7, 4)
     url = await ground.database()
-    servers = [await ground.api(url), await ground.reference("plain", url), await ground.reference("one_insert", url)]
+    servers = {
+        "DataQueue": await ground.api(url),
+        "plain route": await ground.reference("plain", url),
+        "one insert a request": await ground.reference("one_insert", url),
+    }
+    if isinstance(ground, RedisGround):
+        beside = ground.postgres()
+        servers["on PostgreSQL"] = await beside.api(await beside.database())
 
     async def play() -> list[Loaded]:
-        found = [await _loaded(ground, *server, seconds) for server in servers]
-        ours, plain, single = (f"{each.per_second:,.0f}" for each in found)
-        say(f"http: DataQueue {ours}/s, plain route {plain}/s, one insert a request {single}/s")
+        found = [await _loaded(ground, *server, seconds) for server in servers.values()]
+        said = zip(servers, found, strict=True)
+        say("http: " + ", ".join(f"{name} {each.per_second:,.0f}/s" for name, each in said))
         return found
 
     played = await quiet_rounds(ground, play, wanted=rounds)
-    for process, _ in servers:
+    for process, _ in servers.values():
         process.stop()
-    return _figures(*([round_[server] for round_ in played] for server in range(3)))
+    ours, plain, single, *others = ([round_[number] for round_ in played] for number in range(len(servers)))
+    return [*_figures(ground, ours, plain, single), *(_beside_postgres(ours, other) for other in others)]
 
 
 async def _loaded(ground: Ground, process: Process, port: int, seconds: float) -> Loaded:
-    cpu, postgres = process.cpu_seconds(), ground.postgres_cpu()
+    cpu, server = process.cpu_seconds(), ground.server_cpu()
     found = await loaded(ground, port, "/v1/jobs", _BODY, connections=_CONNECTIONS, seconds=seconds)
     return Loaded(
         found["per_second"],
         (process.cpu_seconds() - cpu) / found["total"] * 1e6,
-        (ground.postgres_cpu() - postgres) / found["total"] * 1e6,
+        (ground.server_cpu() - server) / found["total"] * 1e6,
         found["p99_ms"],
     )
 
@@ -68,7 +77,7 @@ async def loaded(
     return found
 
 
-def _figures(ours: list[Loaded], plain: list[Loaded], single: list[Loaded]) -> list[Figure]:
+def _figures(ground: Ground, ours: list[Loaded], plain: list[Loaded], single: list[Loaded]) -> list[Figure]:
     rates, plain_rates, single_rates = ([each.per_second for each in found] for found in (ours, plain, single))
     cpu, plain_cpu, single_cpu = ([each.cpu_us for each in found] for found in (ours, plain, single))
     to_plain, to_single = ratios(rates, plain_rates), ratios(rates, single_rates)
@@ -96,9 +105,9 @@ def _figures(ours: list[Loaded], plain: list[Loaded], single: list[Loaded]) -> l
             ratio=ratios(cpu, plain_cpu),
         ),
         Figure(
-            what="CPU of PostgreSQL per request, µs",
-            value=spread([each.postgres_us for each in ours]),
-            reference=f"one insert: {spread([each.postgres_us for each in single])}",
+            what=f"CPU of {ground.name} per request, µs",
+            value=spread([each.server_us for each in ours]),
+            reference=f"one insert: {spread([each.server_us for each in single])}",
         ),
         Figure(
             what="POST /v1/jobs, 99th percentile, ms",
@@ -106,6 +115,19 @@ def _figures(ours: list[Loaded], plain: list[Loaded], single: list[Loaded]) -> l
             reference=f"plain: {_p99(plain)}; one insert: {_p99(single)}",
         ),
     ]
+
+
+def _beside_postgres(ours: list[Loaded], other: list[Loaded]) -> Figure:
+    rates, other_rates = ([each.per_second for each in found] for found in (ours, other))
+    ratio = ratios(rates, other_rates)
+    return Figure(
+        what="POST /v1/jobs, requests/s",
+        value=spread(rates),
+        reference=f"the same on PostgreSQL: {spread(other_rates)}, 99th percentile {_p99(other)} ms",
+        ratio=ratio,
+        goal="no slower than on PostgreSQL",
+        met=ratio >= 1,
+    )
 
 
 def _p99(found: list[Loaded]) -> str:

@@ -1,4 +1,4 @@
-"""What processes with nothing to do ask of the database."""
+"""What processes with nothing to do ask of the server."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ async def measure(ground: Ground, *, quick: bool) -> list[Figure]:
     worker = await ground.worker(url, concurrency=50)
     of_worker, worker_cpu = await _watched(ground, url, worker, seconds)
     worker.stop()
-    say(f"idle: worker {of_worker:.2f} statements/s")
+    say(f"idle: worker {of_worker:.2f} round trips/s")
     url = await ground.database()
     api, _ = await ground.api(url)
     of_api, api_cpu = await _watched(ground, url, api, seconds)
     api.stop()
-    say(f"idle: API {of_api:.2f} statements/s")
+    say(f"idle: API {of_api:.2f} round trips/s")
     return [
         Figure(
-            what="idle worker, statements/s",
+            what="idle worker, round trips/s",
             value=f"{of_worker:.2f} ({worker_cpu:.1%} of a core)",
             goal=f"at most {_GOAL:.0f}",
             met=of_worker <= _GOAL,
         ),
-        Figure(what="idle API, statements/s", value=f"{of_api:.2f} ({api_cpu:.1%} of a core)"),
+        Figure(what="idle API, round trips/s", value=f"{of_api:.2f} ({api_cpu:.1%} of a core)"),
     ]
 
 
 async def _watched(ground: Ground, url: str, process: Process, seconds: float) -> tuple[float, float]:
-    """Statements, each a transaction, and CPU, a second."""
+    """Round trips, and CPU, a second."""
     await asyncio.sleep(_SETTLING)
-    commits, cpu = await ground.commits(url), process.cpu_seconds()
+    asked, cpu = await ground.trips(url), process.cpu_seconds()
     await asyncio.sleep(seconds)
-    return (await ground.commits(url) - commits) / seconds, (process.cpu_seconds() - cpu) / seconds
+    return (await ground.trips(url) - asked) / seconds, (process.cpu_seconds() - cpu) / seconds

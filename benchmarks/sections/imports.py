@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from benchmarks.figures import Figure
-from benchmarks.ground import Ground
+from benchmarks.postgres_ground import PostgresGround
 from benchmarks.processes import Process, resident_bytes, say
 from benchmarks.quiet import quiet_rounds
 from benchmarks.sections.http import loaded
@@ -28,14 +28,14 @@ class Imported(NamedTuple):
     per_second: float
     sending: float
     cpu_us: float
-    postgres_us: float
+    server_us: float
     client_us: float
     before: float
     early: float
     most: float
 
 
-async def measure(ground: Ground, *, quick: bool) -> list[Figure]:
+async def measure(ground: PostgresGround, *, quick: bool) -> list[Figure]:
     """Import with answers read at once, read late, and with keys; then enqueue singly while an import runs."""
     lines = 200_000 if quick else 2_000_000
     ways = {"read at once": ("plain", "early"), "read late": ("plain", "late"), "keyed": ("keyed", "early")}
@@ -57,8 +57,8 @@ async def measure(ground: Ground, *, quick: bool) -> list[Figure]:
     return [*figures, *await _beside(ground, lines)]
 
 
-async def _import(ground: Ground, api: Process, port: int, lines: int, *options: str) -> Imported:
-    cpu, postgres = api.cpu_seconds(), ground.postgres_cpu()
+async def _import(ground: PostgresGround, api: Process, port: int, lines: int, *options: str) -> Imported:
+    cpu, postgres = api.cpu_seconds(), ground.server_cpu()
     memory: list[float] = [resident_bytes(api.pid) / _MIB]
     watching = asyncio.create_task(_watch(api, memory))
     found = await _output(ground, port, lines, *options)
@@ -69,7 +69,7 @@ async def _import(ground: Ground, api: Process, port: int, lines: int, *options:
         lines / found["seconds"],
         found["sending"],
         (api.cpu_seconds() - cpu) / lines * 1e6,
-        (ground.postgres_cpu() - postgres) / lines * 1e6,
+        (ground.server_cpu() - postgres) / lines * 1e6,
         found["cpu"] / lines * 1e6,
         memory[0],
         memory[len(memory) // 10],
@@ -77,7 +77,7 @@ async def _import(ground: Ground, api: Process, port: int, lines: int, *options:
     )
 
 
-async def _output(ground: Ground, port: int, lines: int, *options: str) -> dict[str, Any]:
+async def _output(ground: PostgresGround, port: int, lines: int, *options: str) -> dict[str, Any]:
     """What `benchmarks.streaming` reports. RuntimeError unless every line became a job."""
     tool = ground.tool("benchmarks.streaming", str(port), str(lines), *options)
     found: dict[str, Any] = json.loads(await tool.output())
@@ -93,7 +93,7 @@ async def _watch(api: Process, memory: list[float]) -> None:
         memory.append(resident_bytes(api.pid) / _MIB)
 
 
-async def _beside(ground: Ground, lines: int) -> list[Figure]:
+async def _beside(ground: PostgresGround, lines: int) -> list[Figure]:
     """What single enqueues notice of an import."""
     url = await ground.database()
     api, port = await ground.api(url)
@@ -132,7 +132,7 @@ def _figures(way: str, lines: int, found: Imported) -> list[Figure]:
         ),
         Figure(
             what=f"CPU per line, {way}, µs",
-            value=f"API {found.cpu_us:.1f}, PostgreSQL {found.postgres_us:.1f}, client {found.client_us:.1f}",
+            value=f"API {found.cpu_us:.1f}, PostgreSQL {found.server_us:.1f}, client {found.client_us:.1f}",
         ),
         Figure(
             what=f"memory of the API process at most, {way}, MiB",

@@ -15,9 +15,9 @@ from typing import Any, Final, NamedTuple, cast
 import asyncpg
 
 from benchmarks.figures import Figure
-from benchmarks.ground import Ground
 from benchmarks.plans import explained_query
 from benchmarks.population import DAYS, cron_id, populate
+from benchmarks.postgres_ground import PostgresGround
 from benchmarks.processes import say
 from dataqueue.domain.filters import JobFilter, Position, Range, TagMode
 from dataqueue.domain.job import JobStatus
@@ -65,7 +65,7 @@ class Listed(NamedTuple):
         return self.buffers <= self.most
 
 
-async def measure(ground: Ground, *, quick: bool) -> list[Figure]:
+async def measure(ground: PostgresGround, *, quick: bool) -> list[Figure]:
     """Fill a namespace, then read pages of it."""
     jobs = 200_000 if quick else 5_000_000
     url = await ground.database()
@@ -81,7 +81,7 @@ async def measure(ground: Ground, *, quick: bool) -> list[Figure]:
     return [figure_of(each) for each in found]
 
 
-async def pages(ground: Ground, url: str) -> list[Listed]:
+async def pages(ground: PostgresGround, url: str) -> list[Listed]:
     """Each page, in a namespace that was filled before."""
     storage = open_storage(url, pool_size=2)
     try:

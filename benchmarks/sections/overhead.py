@@ -6,7 +6,7 @@ from typing import Final
 
 from benchmarks.drains import TUNED_CONCURRENCY, Drained, drain, drain_pgqueuer, has_pgqueuer
 from benchmarks.figures import Figure, median, ratios, spread
-from benchmarks.ground import Ground
+from benchmarks.postgres_ground import PostgresGround
 from benchmarks.processes import say
 from benchmarks.quiet import quiet_rounds
 
@@ -14,7 +14,7 @@ _GOAL: Final = 50
 _CONCURRENCIES: Final = (TUNED_CONCURRENCY, 50)
 
 
-async def measure(ground: Ground, *, quick: bool) -> list[Figure]:
+async def measure(ground: PostgresGround, *, quick: bool) -> list[Figure]:
     """Drains at two concurrencies, and pgqueuer's."""
     jobs, rounds = (20_000, 2) if quick else (50_000, 3)
 

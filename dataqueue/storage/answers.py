@@ -42,10 +42,18 @@ class EventPage:
 
 @dataclass(frozen=True, slots=True)
 class LogBounds:
-    """Positions between which a log can be read: before the oldest event that is kept, and of the newest one."""
+    """Positions between which a log can be read: before the oldest event that is kept, and of the newest one.
+
+    `born`: positions before it, but for 0, are of an earlier log, which is gone as a whole.
+    """
 
     oldest: int
     newest: int
+    born: int = 0
+
+    def has_lost(self, position: int) -> bool:
+        """Whether events after a position have been removed."""
+        return position < self.oldest or 0 < position < self.born
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ async def check_position(hub: EventHub[T], events: EventLog, namespace: str, pos
     """PositionExpired unless everything after a position can still be had, and somebody was given it."""
     frontier = hub.frontier(namespace)
     bounds = await events.bounds()
-    if position < bounds.oldest:
+    if bounds.has_lost(position):
         raise PositionExpired("what came after this position is not kept any more: begin with after=start or after=now")
     if position > bounds.newest and position > (frontier or 0):
         raise PositionExpired("the log does not reach that far: begin with after=start or after=now")

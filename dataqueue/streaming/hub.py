@@ -191,14 +191,16 @@ class EventHub(Generic[T]):
 
     async def _tell_all(self, look: Look) -> None:
         told = size = 0
+        reached: dict[str, int] = {}
         for event in look.events:
             size += self._tell(event)
             told += 1
+            reached[event.namespace] = event.id
             if told >= _IN_ONE_BREATH or size >= _BYTES_IN_ONE_BREATH:
                 told = size = 0
-                # Whoever subscribes in between begins here.
-                for namespace in self._frontiers.keys() & look.frontiers.keys():
-                    self._frontiers[namespace] = event.id
+                # Whoever subscribes in between begins here; the positions of one namespace mean nothing in another.
+                for namespace in self._frontiers.keys() & reached.keys():
+                    self._frontiers[namespace] = reached[namespace]
                 await asyncio.sleep(0)
 
     def _tell(self, event: Event) -> int:

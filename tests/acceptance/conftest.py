@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import count
 from pathlib import Path
 
 import pytest
 
-from dataqueue.storage.embedded import EmbeddedPostgres
-from dataqueue.storage.opening import migrate
-from tests.acceptance.databases import Mortal
+from dataqueue.storage.backend import Backend
+from tests.acceptance.databases import Mortal, MortalPostgres, MortalRedis
 from tests.acceptance.notes import Notes
 from tests.acceptance.processes import Process
-from tests.acceptance.services import Api, look
-
-_numbers = count()
+from tests.acceptance.services import Api
 
 
 @contextmanager
@@ -33,17 +28,9 @@ def reachable_folder() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def migrated_database(server: EmbeddedPostgres | Mortal) -> str:
-    """The URL of a database of one's own, which ends with the server."""
-    name = f"acceptance_{next(_numbers)}"
-    look(server.url_for("postgres"), f"create database {name}")
-    asyncio.run(migrate(server.url_for(name)))
-    return server.url_for(name)
-
-
 @pytest.fixture(scope="module")
-def place() -> Iterator[Path]:
-    """A folder of the module's own."""
+def place(backend: Backend) -> Iterator[Path]:
+    """A folder of the module's own, on each backend another."""
     with reachable_folder() as folder:
         yield folder
 
@@ -54,22 +41,34 @@ def notes(place: Path) -> Notes:
 
 
 @pytest.fixture(scope="session")
-def mortal() -> Iterator[Mortal]:
-    """A server that a test may kill, and that is up again when it has done so. It waits for the disk."""
-    with reachable_folder() as folder, Mortal(folder / "home") as server:
+def mortal_postgres() -> Iterator[MortalPostgres]:
+    with reachable_folder() as folder, MortalPostgres(folder / "home") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mortal_redis() -> Iterator[MortalRedis]:
+    with reachable_folder() as folder, MortalRedis(folder / "home") as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def database(postgres: EmbeddedPostgres) -> str:
-    """A database of the module's own, on the server of all tests."""
-    return migrated_database(postgres)
+def mortal(backend: Backend, request: pytest.FixtureRequest) -> Mortal:
+    """A server that a test may kill, and that is up again when it has done so. It waits for the disk."""
+    server: Mortal = request.getfixturevalue(f"mortal_{backend}")
+    return server
+
+
+@pytest.fixture(scope="module")
+def database(another_storage: Callable[[], str]) -> str:
+    """A storage of the module's own, empty, on a server that lives."""
+    return another_storage()
 
 
 @pytest.fixture(scope="module")
 def mortal_database(mortal: Mortal) -> str:
-    """A database of the module's own, on the server that may be killed."""
-    return migrated_database(mortal)
+    """A storage of the module's own, empty, on the server that may be killed."""
+    return mortal.empty_storage()
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,9 @@ import httpx
 import psutil
 import pytest
 from PIL import Image
+
+from dataqueue.storage.backend import Backend
+from tests.embedded.support import processes_in
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -74,7 +77,7 @@ class Dev:
 
 def environment(home: Path, port: int, imports: str = "") -> dict[str, str]:
     ours = {name: value for name, value in os.environ.items() if not name.startswith("DATAQUEUE_")}
-    given = {"HOME": str(home), "PORT": str(port), "IMPORT": imports, "DRAIN_SECONDS": "10"}
+    given = {"HOME": str(home), "BACKEND": home.name, "PORT": str(port), "IMPORT": imports, "DRAIN_SECONDS": "10"}
     return ours | {f"DATAQUEUE_{name}": value for name, value in given.items()}
 
 
@@ -94,12 +97,7 @@ def is_alive(process: psutil.Process) -> bool:
 
 def servers_of(home: Path) -> set[psutil.Process]:
     """The processes of the embedded server of a home."""
-    found = set()
-    for process in psutil.process_iter(["cmdline"]):
-        if str(home) in " ".join(process.info["cmdline"] or ()) and "postgres" in (process.info["cmdline"] or [""])[0]:
-            with suppress(psutil.NoSuchProcess):
-                found.update([process, *process.children()])
-    return found
+    return set(processes_in(home.resolve()))
 
 
 def refused(home: Path, port: int, *options: str) -> subprocess.CompletedProcess[str]:
@@ -116,12 +114,13 @@ def a_free_port() -> int:
 
 
 @pytest.fixture
-def home() -> Iterator[Path]:
+def home(backend: Backend) -> Iterator[Path]:
+    """A folder that is named by the backend whose data it is for."""
     # Not below pytest's own folder: under root PostgreSQL runs as another account, which has to pass through, and
     # any other pytest that starts meanwhile closes that folder again.
     folder = Path(tempfile.mkdtemp(prefix="dqdev-"))
     folder.chmod(0o755)
-    yield folder / "home"
+    yield folder / backend
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -241,7 +240,7 @@ def given_waiting_job(dev: Dev, folder: Path) -> str:
 def test_it_leaves_no_process_when_it_is_killed(home: Path) -> None:
     with running(home) as dev:
         dev.until_ready()
-        assert len(dev.family) >= 4, "itself, API, worker and PostgreSQL"
+        assert len(dev.family) >= 4, "itself, API, worker and the server"
         dev.process.kill()
         dev.process.wait()
         until(lambda: not dev.leftovers(), "the end of every process", dev)

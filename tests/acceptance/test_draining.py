@@ -12,9 +12,12 @@ from typing import Final
 
 import httpx
 
+from dataqueue.domain.filters import JobFilter
+from dataqueue.domain.job import JobStatus
+from tests.acceptance.looking import jobs_in
 from tests.acceptance.notes import Notes
 from tests.acceptance.processes import until
-from tests.acceptance.services import Api, Worker, look
+from tests.acceptance.services import Api, Worker
 from tests.acceptance.ways import way_to
 
 CALLERS: Final = 8
@@ -74,14 +77,15 @@ def test_an_api_under_load_loses_no_job_that_it_has_acknowledged(database: str, 
         assert set(others) <= {503}, others
         assert not api.family()
     assert len(set(acknowledged)) == len(acknowledged) > ENOUGH
-    rows = look(database, "select id from dataqueue.job where status = 'pending'")
-    assert set(acknowledged) <= {str(row["id"]) for row in rows}
+    pending = jobs_in(database, JobFilter(statuses=(JobStatus.PENDING,)))
+    assert set(acknowledged) <= {str(job.id) for job in pending}
 
 
 def test_an_api_ends_though_its_database_answers_no_more(database: str, place: Path) -> None:
     with way_to(database, place / "way") as way, Api(way.url, log=place / "unanswered.log") as api:
         api.until_ready()
-        way.hold_when("order by wake_at")
+        until(lambda: way.has_carried("stage"), "the look with which it begins")
+        way.hold("stage")
         api.enqueue("unserved", delay=0.1)
         assert way.holds.wait(30), "it was to look for what is due"
         assert api.stop(within=20) == 0

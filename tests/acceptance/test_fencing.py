@@ -20,7 +20,7 @@ def test_a_worker_that_was_stopped_past_its_lease_changes_nothing_when_it_wakes(
     with way_to(database, place / "way") as way, Worker(way.url, notes, name="stopped") as stopped:
         running = api.enqueue("waits", {"file": str(later)})
         child = notes.until(running, "started").pid
-        way.hold_when("job:completed")
+        way.hold("complete")
         reported = api.enqueue("waits", {"file": str(now)})
         assert way.holds.wait(30), "it was to report"
         os.kill(child, signal.SIGSTOP)

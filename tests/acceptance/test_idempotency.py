@@ -11,7 +11,8 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from tests.acceptance.services import Api, look
+from tests.acceptance.looking import jobs_in
+from tests.acceptance.services import Api
 
 AT_ONCE: Final = 50
 ROUNDS: Final = 5
@@ -35,8 +36,8 @@ def test_fifty_equal_requests_at_once_make_one_job(apis: list[Api], database: st
         assert Counter(answer.status_code for answer in answers) == {201: 1, 200: AT_ONCE - 1}
         [job_id] = {answer.json()["id"] for answer in answers}
         assert [answer.status_code == 201 for answer in answers] == [answer.json()["created"] for answer in answers]
-        [row] = look(database, "select id from dataqueue.job_spec where idempotency_key = $1", key)
-        assert str(row["id"]) == job_id
+        [job_of_key] = [job for job in jobs_in(database) if job.idempotency_key == key]
+        assert str(job_of_key.id) == job_id
         assert apis[0].events(job_id) == ["added"]
 
 

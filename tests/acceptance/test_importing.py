@@ -16,9 +16,11 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
+from dataqueue.domain.filters import JobFilter
 from tests.acceptance.databases import Mortal
+from tests.acceptance.looking import jobs_in
 from tests.acceptance.processes import until
-from tests.acceptance.services import Api, look
+from tests.acceptance.services import Api
 
 _HEAD: Final = (
     b"POST /v1/jobs/import HTTP/1.1\r\nhost: queue\r\ncontent-type: application/x-ndjson\r\n"
@@ -26,9 +28,6 @@ _HEAD: Final = (
 )
 _SMALL: Final = 8 << 10
 _MIB: Final = 1 << 20
-_STORED: Final = """
-    select j.id::text, s.idempotency_key from dataqueue.job j join dataqueue.job_spec s using (id)
-    join dataqueue.job_type t on t.id = j.job_type_id where t.name = $1"""
 
 
 class Stream:
@@ -105,7 +104,7 @@ def importing(api: Api, *, receive_buffer: int | None = None) -> Iterator[Stream
 
 def stored(url: str, job_type: str) -> dict[str, str]:
     """Keys by id."""
-    return {row["id"]: row["idempotency_key"] for row in look(url, _STORED, job_type)}
+    return {str(job.id): job.idempotency_key or "" for job in jobs_in(url, JobFilter(job_types=(job_type,)))}
 
 
 def summary(lines: int, *, created: int, existing: int = 0) -> dict[str, int]:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Final
+from uuid import UUID
 
 import pytest
 
+from dataqueue.domain.job import JobStatus
 from tests.acceptance.databases import Mortal
+from tests.acceptance.looking import ended_in, events_in, jobs_in
 from tests.acceptance.notes import Notes
 from tests.acceptance.processes import until
-from tests.acceptance.services import Api, Worker, look
+from tests.acceptance.services import Api, Worker
 
 JOBS: Final = 20_000
-ENDED: Final = "select count(*) from dataqueue.job where status in ('completed', 'failed', 'cancelled')"
-FACTS: Final = """
-    select j.id, j.status, j.attempts, j.crashes, array_agg(substr(e.name, 5) order by e.id) as events
-    from dataqueue.job j left join dataqueue.event e on e.job_id = j.id group by j.id"""
 
 
 @pytest.mark.timeout(240)
@@ -29,20 +28,23 @@ def test_every_job_of_a_drain_completes_once_though_the_database_is_restarted_in
         for _ in range(JOBS // 1000):
             api.enqueue_all([{"job_type": "fine"}] * 1000)
     with Worker(url, notes, lease_seconds=5) as worker:
-        until(lambda: ended(url) > JOBS / 4, "a quarter of the drain", every=0.1)
+        until(lambda: ended_in(url) > JOBS / 4, "a quarter of the drain", every=0.1)
         mortal.restart_immediately()
-        assert JOBS / 4 < ended(url) < JOBS * 3 / 4, "it was to be in the midst"
-        until(lambda: ended(url) == JOBS, "the end of every job", within=120, every=0.2)
+        assert JOBS / 4 < ended_in(url) < JOBS * 3 / 4, "it was to be in the midst"
+        until(lambda: ended_in(url) == JOBS, "the end of every job", within=120, every=0.2)
         assert not worker.logged("child.died")
         assert worker.stop() == 0
-    facts = look(url, FACTS)
-    assert len(facts) == JOBS
-    assert Counter((fact["status"], fact["attempts"]) for fact in facts) == {("completed", 1): JOBS}
-    histories = Counter((fact["crashes"], *fact["events"]) for fact in facts)
-    for crashes, *events in histories:
+    jobs = jobs_in(url)
+    assert len(jobs) == JOBS
+    assert Counter((job.status, job.attempts) for job in jobs) == {(JobStatus.COMPLETED, 1): JOBS}
+    events: defaultdict[UUID, list[str]] = defaultdict(list)
+    for event in events_in(url):
+        events[event.job_id].append(event.event.removeprefix("job:"))
+    histories = Counter((job.crashes, *events[job.id]) for job in jobs)
+    for crashes, *history in histories:
         # What was claimed may have been taken back, or given back when the reply to the claim was lost.
-        backs = events[2:-2:2]
-        assert events == [
+        backs = history[2:-2:2]
+        assert history == [
             "added",
             *(word for back in backs for word in ("processing", back)),
             "processing",
@@ -51,8 +53,4 @@ def test_every_job_of_a_drain_completes_once_though_the_database_is_restarted_in
         assert set(backs) <= {"reclaimed", "released"}, histories
         assert backs.count("reclaimed") == crashes, histories
     ran = Counter(note.job_id for note in notes)
-    assert ran.keys() == {str(fact["id"]) for fact in facts}
-
-
-def ended(url: str) -> int:
-    return int(look(url, ENDED)[0]["count"])
+    assert ran.keys() == {str(job.id) for job in jobs}

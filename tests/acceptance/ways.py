@@ -1,4 +1,4 @@
-"""A way to PostgreSQL that the test commands: it loses replies, holds statements back, is shut and opened again."""
+"""A way to the storage that the test commands: it loses replies, holds statements back, is shut and opened again."""
 
 from __future__ import annotations
 
@@ -10,12 +10,29 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy.engine import make_url
-
+from dataqueue.storage.backend import Backend, backend_of
 from tests.storage.severing import Severing
 
-_SOCKET: Final = ".s.PGSQL.5432"
 LONGEST_HOLD: Final = 30.0
+WORDS: Final = {
+    Backend.POSTGRES: {
+        "enqueue": "job:added",
+        "enqueue with a key": "COMMIT",
+        "claim": "job:processing",
+        "complete": "job:completed",
+        "fail": "job:failed",
+        "stage": "order by wake_at",
+    },
+    Backend.REDIS: {
+        "enqueue": "jobs/enqueue",
+        "enqueue with a key": "jobs/enqueue",
+        "claim": "jobs/claim",
+        "complete": "jobs/complete",
+        "fail": "jobs/fail",
+        "stage": "upkeep/stage",
+    },
+}
+"""By what a statement is known that does what a verb of the storage says."""
 
 
 class Way(Severing):
@@ -25,13 +42,11 @@ class Way(Severing):
     """
 
     def __init__(self, url: str, folder: Path) -> None:
-        parsed = make_url(url)
-        super().__init__(Path(str(parsed.query["host"])) / _SOCKET)
-        self.url = parsed.update_query_dict({"host": str(folder)}).render_as_string(hide_password=False)
+        super().__init__(url, folder)
+        self._words = WORDS[backend_of(url) or Backend.POSTGRES]
         self.statements: list[str] = []
         self.refused: list[float] = []
         self.holds = threading.Event()
-        self._path = folder / _SOCKET
         self._words_to_hold: str | None = None
         self._let_go = threading.Event()
         self._shut = False
@@ -39,9 +54,17 @@ class Way(Severing):
         self._loop = asyncio.new_event_loop()
         self._over = asyncio.Event()
 
-    def hold_when(self, words: str) -> None:
-        """The next statement that holds `words` is kept here, and everything else with it, until `let_go`."""
-        self._words_to_hold = words
+    def lose_reply_to(self, verb: str) -> None:
+        """Cut the connection when this has been done the next time."""
+        self.cut_when(self._words[verb])
+
+    def has_carried(self, verb: str) -> bool:
+        """Whether this has been asked for."""
+        return any(self._words[verb] in statement for statement in self.statements)
+
+    def hold(self, verb: str) -> None:
+        """The next statement that does this is kept here, and everything else with it, until `let_go`."""
+        self._words_to_hold = self._words[verb]
 
     def let_go(self) -> None:
         self._let_go.set()
@@ -95,7 +118,7 @@ class Way(Severing):
         def connected(client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
             carried.add(asyncio.create_task(self.serve(client, to_client)))
 
-        async with await asyncio.start_unix_server(connected, str(self._path)):
+        async with await asyncio.start_unix_server(connected, str(self.path)):
             is_open.set()
             await self._over.wait()
             # Not cancelled: each closes both of its ends when the client's is closed.

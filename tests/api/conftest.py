@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import httpx
 import pytest
 import pytest_asyncio
 
 from app.main import Api
-from dataqueue.storage.embedded import EmbeddedPostgres
 from dataqueue.storage.opening import open_storage
 from dataqueue.storage.port import Storage
 from tests.api.streams import Intercepted
-from tests.api.support import client_of, migrated, started
+from tests.api.support import client_of, started
 
 
 @pytest.fixture
@@ -37,10 +36,9 @@ def writes(monkeypatch: pytest.MonkeyPatch, storage: Storage) -> Intercepted:
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def bystander(postgres: EmbeddedPostgres, template: str) -> AsyncIterator[httpx.AsyncClient]:
+async def bystander(another_storage: Callable[[], str]) -> AsyncIterator[httpx.AsyncClient]:
     """A caller whose requests store nothing, so that all tests of a module may share one service."""
-    async with migrated(postgres, template) as url:
-        storage = open_storage(url)
-        async with started(storage) as app, client_of(app) as client:
-            yield client
-        await storage.close()
+    storage = open_storage(another_storage())
+    async with started(storage) as app, client_of(app) as client:
+        yield client
+    await storage.close()

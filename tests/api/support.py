@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-import asyncpg
 import httpx
 import pytest
 
@@ -16,10 +14,8 @@ from app.errors import Code
 from app.main import Api, create_app
 from dataqueue.domain.keys import Scope, digest_of, new_secret, shown_prefix
 from dataqueue.settings import Settings
-from dataqueue.storage.embedded import EmbeddedPostgres
 from dataqueue.storage.port import Storage
 
-_names = itertools.count()
 NOBODYS_ID: Final = "01936b2e-7c4a-7d3f-9b1c-5f0e8a2d4c61"
 JSON: Final = {"content-type": "application/json"}
 shared = pytest.mark.asyncio(loop_scope="module")
@@ -33,21 +29,6 @@ async def started(storage: Storage, **settings: Any) -> AsyncIterator[Api]:
     app = create_app(Settings(**settings), storage=storage)
     async with app.router.lifespan_context(app):
         yield app
-
-
-@asynccontextmanager
-async def migrated(server: EmbeddedPostgres, template: str) -> AsyncIterator[str]:
-    """A database of our own, as `database_url` gives one to a single test."""
-    name = f"api_{next(_names)}"
-    connection = await asyncpg.connect(host=str(server.socket_folder), user="queue", database="postgres")
-    try:
-        await connection.execute(f'create database "{name}" template "{template}"')
-        for setting in ("plan_cache_mode = force_custom_plan", "jit = off"):
-            await connection.execute(f'alter role queue in database "{name}" set {setting}')
-        yield server.url_for(name)
-        await connection.execute(f'drop database "{name}" with (force)')
-    finally:
-        await connection.close()
 
 
 def client_of(app: Api, *, key: str | None = None, client: str = "127.0.0.1") -> httpx.AsyncClient:

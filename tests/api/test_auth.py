@@ -99,9 +99,9 @@ async def test_what_everybody_may_see_needs_no_key(storage: Storage, path: str) 
         "Bearer",
         "Bearer ",
         "Bearer dq_",
-        "Bearer dq_Leak-Me",
+        "Bearer dq_hunter2",
         "Basic dq_x",
-        "dq_Leak-Me",
+        "dq_hunter2",
         "Bearer sk_x",
         "Bearer dq_é",
         b"Bearer \xff",
@@ -113,7 +113,7 @@ async def test_a_key_that_came_is_checked_even_where_none_is_needed(
     raw = authorization.encode() if isinstance(authorization, str) else authorization
     response = await bystander.get("/v1/jobs", headers={b"authorization": raw})
     problem(response, 401, "unauthenticated")
-    assert "Leak-Me" not in response.text
+    assert "hunter2" not in response.text
 
 
 async def test_every_wrong_key_gets_the_same_answer(storage: Storage) -> None:
@@ -216,8 +216,8 @@ async def test_this_machine_alone_needs_no_key_to_start(storage: Storage, host: 
         assert (await client.get("/v1/jobs")).status_code == 200
 
 
-async def test_while_keys_cannot_be_seen_an_address_that_others_reach_starts_closed() -> None:
-    storage = open_storage("postgresql://queue@127.0.0.1:1/nowhere")
+async def test_while_keys_cannot_be_seen_an_address_that_others_reach_starts_closed(nowhere: str) -> None:
+    storage = open_storage(nowhere)
     async with started(storage, host="0.0.0.0") as app, client_of(app) as client:
         problem(await client.get("/v1/jobs"), 401, "unauthenticated")
         problem(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import httpx
 import pytest
@@ -11,21 +10,9 @@ import pytest
 from app.main import Api
 from dataqueue.domain.keys import Scope
 from dataqueue.storage.port import Storage
-from dataqueue.storage.postgres import events as of_postgres
+from tests.api.event_log import START, happening, types
 from tests.api.event_source import JSON_PAGE, PATH, nothing_is_left, page
 from tests.api.support import NOBODYS_ID, client_of, enqueued, given_key, places, problem, shared, started
-from tests.storage.given import NAMESPACE, new_job
-from tests.storage.raw import connected
-
-START = ("after", "start")
-
-
-async def happening(storage: Storage, *job_types: str) -> None:
-    await storage.jobs(NAMESPACE).enqueue([[new_job(job_type=job_type) for job_type in job_types]])
-
-
-def types(found: dict[str, Any]) -> list[str]:
-    return [event["job_type"] for event in found["data"]]
 
 
 @pytest.mark.parametrize(
@@ -92,24 +79,6 @@ async def test_a_page_has_fifty_unless_it_is_said(client: httpx.AsyncClient, sto
         assert found["next_cursor"] == str(count)
 
 
-async def test_a_page_with_a_sparse_filter_goes_as_far_as_it_looked(
-    client: httpx.AsyncClient, storage: Storage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(of_postgres, "_LOOKED_AT", 10)
-    await happening(storage, *["mail"] * 95, "odd", *["mail"] * 30, "odd", *["mail"] * 103)
-    assert await page(client, START, ("job_type", "none"), ("limit", "1")) == {"data": [], "next_cursor": "100"}
-    after = "start"
-    seen: list[str] = []
-    cursors: list[str] = []
-    while not cursors or after != cursors[-1]:
-        cursors.append(after)
-        found = await page(client, ("after", after), ("job_type", "odd"), ("limit", "5"))
-        seen += [event["id"] for event in found["data"]]
-        after = found["next_cursor"]
-    assert seen == ["96", "127"]
-    assert cursors == ["start", "100", "200", "230"]
-
-
 async def test_pages_and_parameters_are_those_of_the_stream(client: httpx.AsyncClient) -> None:
     plain = await enqueued(client, job_type="mail")
     both = await enqueued(client, job_type="report", tags=["a", "b"])
@@ -143,25 +112,6 @@ async def test_a_page_of_one_namespace_shows_nothing_of_another(storage: Storage
         their_job = await enqueued(them, tags=["t"])
         for query in ([], [("job_id", their_job)], [("tags", "t")]):
             assert await page(us, START, *query) == {"data": [], "next_cursor": "1"}
-
-
-async def test_a_transaction_that_is_open_delays_what_follows_and_no_page_for_long(
-    client: httpx.AsyncClient, storage: Storage, database_url: str
-) -> None:
-    await happening(storage, "one")
-    before = await page(client, START)
-    assert types(before) == ["one"]
-    async with connected(database_url) as connection:
-        transaction = connection.transaction()
-        await transaction.start()
-        await connection.fetchval("select nextval('dataqueue.event_id_seq'), pg_current_xact_id()")
-        await happening(storage, "three")
-        async with asyncio.timeout(8):
-            assert await page(client, ("after", "1")) == {"data": [], "next_cursor": "1"}
-            # Now is as far as the log could be read: what was drawn before and is committed later is not left out.
-            assert await page(client) == {"data": [], "next_cursor": "1"}
-        await transaction.rollback()
-    assert types(await page(client, ("after", "1"))) == ["three"]
 
 
 async def test_pages_of_many_at_once_are_each_complete(api: Api, client: httpx.AsyncClient, storage: Storage) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -19,7 +18,6 @@ from dataqueue.storage.port import Storage
 from tests.api.event_source import PATH, Parser, Reader, nothing_is_left, reading
 from tests.api.support import JSON, NOBODYS_ID, client_of, enqueued, given_key, places, problem, shared, started
 from tests.storage.given import given_job
-from tests.storage.test_postgres_retention import given_day
 from tests.unit.event_log import event
 
 START = ("after", "start")
@@ -277,36 +275,6 @@ async def test_a_long_backlog_comes_whole(api: Api, client: httpx.AsyncClient, s
     async with reading(api, START) as reader:
         said = await reader.has_heard(1403)
         assert [int(one["id"]) for one in said] == list(range(1, 1404))
-
-
-@pytest.fixture
-async def kept(live_storage: Storage, database_url: str) -> Storage:
-    """A log whose first three events have been removed."""
-    await given_day(database_url, 40, events=3)
-    assert await live_storage.upkeep.prune_events(keep=timedelta(days=30)) == 3
-    for job_type in ("four", "five"):
-        await given_job(live_storage, job_type=job_type)
-    return live_storage
-
-
-async def test_a_position_whose_events_were_removed_is_gone_before_a_byte_of_a_stream(kept: Storage) -> None:
-    async with started(kept) as api, client_of(api) as client:
-        for position in ("0", "2"):
-            for reader in (
-                Reader(api, ("after", position)),
-                Reader(api, headers={"last-event-id": position}),
-                Reader(api, ("after", position), headers={"accept": "application/json"}),
-            ):
-                await reader.ends()
-                found = problem(reader.response, 410, "position_expired")
-                assert "after=start" in found["detail"]
-        async with reading(api, ("after", "3")) as reader:
-            await reader.has_heard(2)
-        async with reading(api, START) as reader:
-            assert [said["job_type"] for said in await reader.has_heard(2)] == ["four", "five"]
-            assert reader.parser.places[0] == "3"
-        assert (await client.get(PATH, params={"after": "2", "limit": "5"})).status_code == 422
-        nothing_is_left(api)
 
 
 async def test_a_position_that_the_log_does_not_reach_is_gone(api: Api, client: httpx.AsyncClient) -> None:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
-import asyncpg
 import httpx
 import pytest
 from structlog.testing import capture_logs
@@ -16,12 +13,11 @@ from app.main import Api
 from app.sse import QUIET
 from dataqueue.domain.keys import Scope, digest_of
 from dataqueue.errors import PositionExpired, StorageNotReady, StorageUnavailable
-from dataqueue.storage.embedded import EmbeddedPostgres
 from dataqueue.storage.port import Hint, Storage
 from tests.api.event_source import SOON, Reader, nothing_is_left, reading
 from tests.api.support import client_of, enqueued, eventually, given_key, problem, started
 from tests.storage.given import NAMESPACE, new_job
-from tests.storage.raw import connected
+from tests.storage.past_the_port import away, revoke
 
 START = ("after", "start")
 
@@ -245,16 +241,14 @@ def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("lively", "forgetful")
 @pytest.mark.parametrize("query", [[], [("ticket", "any")], [("ticket", "")]], ids=["key", "key and ticket", "empty"])
-async def test_a_revoked_key_ends_its_streams(
-    storage: Storage, database_url: str, query: list[tuple[str, str]]
-) -> None:
+async def test_a_revoked_key_ends_its_streams(storage: Storage, storage_url: str, query: list[tuple[str, str]]) -> None:
     kept, lost = await given_key(storage, Scope.READ), await given_key(storage, Scope.READ)
     async with started(storage) as api:
         staying = Reader(api, *query, headers={"authorization": f"Bearer {kept}"})
         leaving = Reader(api, *query, headers={"authorization": f"Bearer {lost}"})
         await staying.is_connected()
         await leaving.is_connected()
-        await revoke(database_url, lost)
+        await revoke(storage_url, digest_of(lost))
         await leaving.ends()
         assert leaving.has_ended
         await happening(storage, 1)
@@ -295,40 +289,17 @@ async def test_a_key_that_cannot_be_looked_up_is_as_good_as_it_was(
         await reader.has_heard(1)
 
 
-async def revoke(url: str, key: str) -> None:
-    async with connected(url) as connection:
-        assert await connection.execute("delete from dataqueue.api_key where digest = $1", digest_of(key)) == "DELETE 1"
-
-
 # What goes wrong.
 
 
-@asynccontextmanager
-async def away(server: EmbeddedPostgres, database_url: str) -> AsyncIterator[None]:
-    """Nobody is connected to the database, and nobody can connect."""
-    async with connected(database_url) as connection:
-        name = await connection.fetchval("select current_database()")
-    connection = await asyncpg.connect(host=str(server.socket_folder), user="queue", database="postgres")
-    try:
-        await connection.execute(f'alter database "{name}" with allow_connections false')
-        ended = "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = $1"
-        assert await connection.fetchval(ended, name)
-        yield
-        await connection.execute(f'alter database "{name}" with allow_connections true')
-    finally:
-        await connection.close()
-
-
 @pytest.mark.usefixtures("lively")
-async def test_a_storage_that_is_away_for_a_while_ends_no_stream(
-    postgres: EmbeddedPostgres, database_url: str, storage: Storage
-) -> None:
+async def test_a_storage_that_is_away_for_a_while_ends_no_stream(storage_url: str, storage: Storage) -> None:
     key = await given_key(storage, Scope.READ)
     async with started(storage) as api, reading(api, headers={"authorization": f"Bearer {key}"}) as reader:
         await happening(storage, 1)
         await reader.has_heard(1)
         with capture_logs() as logs:
-            async with away(postgres, database_url):
+            async with away(storage_url):
                 noticed = "events.not_read"
                 await eventually("it is noticed", lambda: any(entry["event"] == noticed for entry in logs))
                 pings = reader.parser.comments.count("ping")

@@ -14,7 +14,7 @@ from dataqueue.domain.keys import Scope
 from dataqueue.storage.port import Storage
 from tests.api.event_source import JSON_PAGE, PATH, Reader, nothing_is_left, reading
 from tests.api.support import JSON, client_of, enqueued, eventually, given_key, problem, started
-from tests.storage.raw import connected
+from tests.storage.past_the_port import all_that_is_kept
 
 TICKET = f"{PATH}/ticket"
 
@@ -58,12 +58,11 @@ async def test_a_ticket_that_was_not_used_expires(api: Api, client: httpx.AsyncC
 
 
 async def test_tickets_differ_and_are_not_kept_as_they_are(
-    client: httpx.AsyncClient, storage: Storage, database_url: str
+    client: httpx.AsyncClient, storage: Storage, storage_url: str
 ) -> None:
     tickets = {await issued(client) for _ in range(5)}
     assert len(tickets) == 5
-    async with connected(database_url) as connection:
-        kept = str(await connection.fetch("select * from dataqueue.event_ticket"))
+    kept = await all_that_is_kept(storage_url)
     assert not any(ticket in kept for ticket in tickets)
 
 

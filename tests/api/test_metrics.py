@@ -20,7 +20,6 @@ from dataqueue.storage.port import Storage
 from tests.api.scraping import scrape
 from tests.api.support import NOBODYS_ID, client_of, enqueued, eventually, given_key, problem, started
 from tests.storage.given import given_job
-from tests.storage.raw import connected
 
 
 async def test_jobs_are_told_by_status_and_type(client: httpx.AsyncClient, storage: Storage) -> None:
@@ -137,29 +136,6 @@ async def test_event_streams_are_counted_while_they_are_open(api: Api, client: h
     assert (await scrape(client)).value("event_delay_seconds") == 0
 
 
-async def test_a_transaction_that_holds_events_back_is_seen_for_as_long_as_somebody_follows(
-    api: Api, client: httpx.AsyncClient, database_url: str
-) -> None:
-    async def is_held_back() -> bool:
-        return bool((await scrape(client)).value("event_delay_seconds"))
-
-    async def is_not() -> bool:
-        return not await is_held_back()
-
-    async with connected(database_url) as connection:
-        transaction = connection.transaction()
-        await transaction.start()
-        await connection.fetchval("select pg_current_xact_id()")
-        await enqueued(client)
-        with api.service.hub.following("default"):
-            await eventually("events are held back", is_held_back)
-        assert await is_not()
-        with api.service.hub.following("default"):
-            await eventually("they still are", is_held_back)
-            await transaction.commit()
-            await eventually("they are no longer", is_not)
-
-
 async def test_what_somebody_adds_is_told(api: Api, client: httpx.AsyncClient) -> None:
     from dataqueue.metrics.families import gauge
 
@@ -220,7 +196,7 @@ async def test_while_the_storage_is_away_the_process_still_tells_of_itself(
         monkeypatch.setattr(app.service.auth, "_now", lambda: 1e12)
         monkeypatch.setattr(storage.keys, "find", away)
         monkeypatch.setattr(storage.keys, "any_exist", away)
-        monkeypatch.setattr("dataqueue.storage.postgres.tally.PostgresTally.stats", away)
+        monkeypatch.setattr(type(storage.tally("default")), "stats", away)
         seen = await scrape(client)
         assert seen.value("storage_up") == 0
         assert seen.labels("jobs") == []

@@ -18,14 +18,16 @@ def context() -> dict[str, Any]:
     return dict(add_context(None, "info", {}))
 
 
-async def test_a_line_of_a_request_has_its_id(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_line_of_a_request_has_its_id(
+    client: httpx.AsyncClient, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[dict[str, Any]] = []
 
     async def stats(_: object) -> None:
         seen.append(context())
         raise RuntimeError
 
-    monkeypatch.setattr("dataqueue.storage.postgres.tally.PostgresTally.stats", stats)
+    monkeypatch.setattr(type(storage.tally("default")), "stats", stats)
     await client.get("/v1/stats", headers={"x-request-id": "ours"})
     assert seen == [{"request_id": "ours"}]
     assert context() == {}

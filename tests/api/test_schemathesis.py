@@ -11,6 +11,7 @@ The requests are the same in each run, but for what the service itself makes up.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Final
 
 import pytest
@@ -20,10 +21,8 @@ from schemathesis.engine import Status
 
 from app.main import create_app
 from dataqueue.settings import Settings
-from dataqueue.storage.embedded import EmbeddedPostgres
 from dataqueue.storage.opening import open_storage
 from tests.api.fuzzing import Seen, fuzzed
-from tests.api.support import migrated
 
 LEAST: Final = 5000
 SHOWN: Final = 10
@@ -46,14 +45,13 @@ pytestmark = [
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def seen(postgres: EmbeddedPostgres, template: str, tmp_path_factory: pytest.TempPathFactory) -> Seen:
+async def seen(another_storage: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Seen:
     """What all tests of this module look at: one run."""
-    async with migrated(postgres, template) as url:
-        storage = open_storage(url)
-        try:
-            return await fuzzed(storage, folder=tmp_path_factory.mktemp("fuzzing"), seed=SEED, requests=RANDOM)
-        finally:
-            await storage.close()
+    storage = open_storage(another_storage())
+    try:
+        return await fuzzed(storage, folder=tmp_path_factory.mktemp("fuzzing"), seed=SEED, requests=RANDOM)
+    finally:
+        await storage.close()
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

@@ -36,8 +36,8 @@ async def served(**environment: str) -> AsyncIterator[tuple[Process, str]]:
         await process.communicate()
 
 
-async def test_a_stop_answers_who_waits_and_ends_the_process(database_url: str) -> None:
-    async with served(DATAQUEUE_URL=database_url) as (process, address), httpx.AsyncClient(base_url=address) as client:
+async def test_a_stop_answers_who_waits_and_ends_the_process(storage_url: str) -> None:
+    async with served(DATAQUEUE_URL=storage_url) as (process, address), httpx.AsyncClient(base_url=address) as client:
         job_id = await enqueued(client)
         waiting = asyncio.create_task(client.get(f"/v1/jobs/{job_id}?wait=60", timeout=60))
 
@@ -53,9 +53,9 @@ async def test_a_stop_answers_who_waits_and_ends_the_process(database_url: str) 
             await process.wait()
 
 
-async def test_a_refusal_to_start_is_a_sentence(database_url: str) -> None:
+async def test_a_refusal_to_start_is_a_sentence(storage_url: str) -> None:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, *UVICORN, env={**os.environ, "DATAQUEUE_URL": database_url, "DATAQUEUE_HOST": "0.0.0.0"},
+        sys.executable, *UVICORN, env={**os.environ, "DATAQUEUE_URL": storage_url, "DATAQUEUE_HOST": "0.0.0.0"},
         stderr=PIPE, stdout=PIPE,
     )  # fmt: skip
     async with asyncio.timeout(30):

@@ -30,9 +30,9 @@ def run_shell(text: str) -> str:
     return done.stdout
 
 
-async def test_the_commands_show_what_happened(database_url: str, live_storage: Storage, tmp_path: Path) -> None:
+async def test_the_commands_show_what_happened(storage_url: str, live_storage: Storage, tmp_path: Path) -> None:
     job = await given_job(live_storage, job_type="send_email", status=JobStatus.COMPLETED)
-    with Api(database_url, log=tmp_path / "api.log") as api:
+    with Api(storage_url, log=tmp_path / "api.log") as api:
         address = api.url.removeprefix("http://")
 
         def here(text: str) -> str:
@@ -49,13 +49,13 @@ async def test_the_commands_show_what_happened(database_url: str, live_storage: 
     assert page["next_cursor"] == page["data"][-1]["id"]
 
 
-async def test_the_code_finds_the_first_failure(database_url: str, live_storage: Storage) -> None:
+async def test_the_code_finds_the_first_failure(storage_url: str, live_storage: Storage) -> None:
     names: dict[str, Any] = {}
     exec(compile(block("python"), "docs/events.md", "exec"), names)
-    async with Queue.open(database_url) as queue:
+    async with Queue.open(storage_url) as queue:
         await queue.add_job("other", tags=["customer:42"])
     await given_job(live_storage, job_type="mail", tags=("customer:42",), status=JobStatus.FAILED)
-    assert (await names["first_failure"](database_url)).startswith("mail ")
+    assert (await names["first_failure"](storage_url)).startswith("mail ")
 
 
 def test_every_event_is_explained() -> None:

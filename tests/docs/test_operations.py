@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -20,15 +20,12 @@ from dataqueue.metrics.loop_lag import LoopLag
 from dataqueue.processing.leases import Held
 from dataqueue.processing.worker import Worker as InProcess
 from dataqueue.settings import WorkerSettings
-from dataqueue.storage.embedded import EmbeddedPostgres
 from dataqueue.storage.port import Storage
-from tests.acceptance.conftest import migrated_database
 from tests.acceptance.notes import Notes
 from tests.acceptance.processes import until
 from tests.acceptance.services import Api, Worker
 from tests.api.support import client_of, enqueued, started
 from tests.docs.test_readme import ADDRESS, run_shell
-from tests.storage.raw import connected
 from tests.unit.claimed import a_claimed_job
 from workers.metrics import WorkerMetrics
 
@@ -118,8 +115,8 @@ def blocks(language: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def database(postgres: EmbeddedPostgres) -> str:
-    return migrated_database(postgres)
+def database(another_storage: Callable[[], str]) -> str:
+    return another_storage()
 
 
 @pytest.fixture(scope="module")
@@ -138,13 +135,3 @@ def test_the_commands_of_the_page_work(service: Api, tmp_path: Path, block: str)
     text = block.replace(f"http://{ADDRESS}", service.url).replace("<worker>", workers[0]["id"])
     assert service.url in text
     run_shell(text, tmp_path)
-
-
-async def test_the_query_of_the_page_finds_whose_transaction_is_open(database: str) -> None:
-    [query] = blocks("sql")
-    async with connected(database) as one, connected(database) as other:
-        async with one.transaction():
-            await one.execute("create table of_somebody (id int)")
-            rows = await other.fetch(query)
-        pids = [row["pid"] for row in rows]
-        assert await one.fetchval("select pg_backend_pid()") in pids

@@ -84,6 +84,14 @@ def kill_server(home: Path) -> None:
     wait_until("no process of the server is left", lambda: not processes_in(home))
 
 
+def kill_all(home: Path) -> None:
+    """Every process of the home dies at once."""
+    for process in processes_in(home):
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    wait_until("no process is left", lambda: not processes_in(home))
+
+
 def first_line_becomes(lock_file: Path, pid: int) -> None:
     _, _, rest = lock_file.read_text().partition("\n")
     lock_file.write_text(f"{pid}\n{rest}")
@@ -95,18 +103,22 @@ class Owner:
     PROGRAM = """
         import signal, sys
         from pathlib import Path
-        from dataqueue.storage.embedded import open_embedded
+        from dataqueue.storage.embedded import open_embedded, open_embedded_redis
         signal.signal(signal.SIGINT, lambda *_: print("interrupted", flush=True))
-        home, pg_bin = sys.argv[1:]
-        server = open_embedded(Path(home), fsync=False, pg_bin=Path(pg_bin) if pg_bin else None)
-        print(server.socket_folder, flush=True)
+        kind, home, pg_bin = sys.argv[1:]
+        if kind == "redis":
+            server = open_embedded_redis(Path(home))
+            print(server.socket, flush=True)
+        else:
+            server = open_embedded(Path(home), fsync=False, pg_bin=Path(pg_bin) if pg_bin else None)
+            print(server.socket_folder, flush=True)
         if sys.stdin.readline() == "close\\n":
             server.close()
     """
 
-    def __init__(self, home: Path, *, pg_bin: Path | None = None) -> None:
+    def __init__(self, home: Path, *, kind: str, pg_bin: Path | None = None) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(self.PROGRAM), str(home), str(pg_bin or "")],
+            [sys.executable, "-c", textwrap.dedent(self.PROGRAM), kind, str(home), str(pg_bin or "")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -115,7 +127,7 @@ class Owner:
         )
 
     def socket_folder(self) -> Path:
-        """Waits until the owner has the server open."""
+        """Waits until the owner has the server open; of a Redis its socket itself."""
         line = self.line()
         assert line, "the owner could not open the server"
         return Path(line)
@@ -139,9 +151,9 @@ class Owner:
 
 
 @contextmanager
-def owners(home: Path, count: int, *, pg_bin: Path | None = None) -> Iterator[list[Owner]]:
+def owners(home: Path, count: int, *, kind: str = "postgres", pg_bin: Path | None = None) -> Iterator[list[Owner]]:
     """That many owners, started at once."""
-    started = [Owner(home, pg_bin=pg_bin) for _ in range(count)]
+    started = [Owner(home, kind=kind, pg_bin=pg_bin) for _ in range(count)]
     try:
         yield started
     finally:

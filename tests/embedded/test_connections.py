@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from dataqueue.storage.embedded import EmbeddedError, EmbeddedPostgres, open_embedded
 from dataqueue.storage.embedded.account import account_for
+from dataqueue.storage.embedded.pidfile import SOCKET
 from dataqueue.storage.embedded.sockets import socket_folder
 from tests.embedded.support import DATA, ask, postmaster_pid
 
@@ -68,14 +69,14 @@ def test_a_short_folder_for_the_socket_is_taken_from_the_runtime_folder(home: Pa
 def test_a_folder_somebody_else_has_prepared_is_not_used_for_the_socket(place: Path) -> None:
     account, home = account_for(place / "nothing"), place / ("deep" * 30)
     home.mkdir()
-    expected = socket_folder(home, account, runtime_dir=place)
+    expected = socket_folder(home, account, name=SOCKET, runtime_dir=place)
     expected.chmod(0o777)
-    chosen = socket_folder(home, account, runtime_dir=place)
+    chosen = socket_folder(home, account, name=SOCKET, runtime_dir=place)
     assert chosen != expected
     assert account.owns_privately(chosen)
     expected.rmdir()
     expected.symlink_to(chosen)
-    assert socket_folder(home, account, runtime_dir=place) != expected
+    assert socket_folder(home, account, name=SOCKET, runtime_dir=place) != expected
 
 
 def test_a_folder_for_the_socket_that_was_left_half_made_is_made_again(home: Path) -> None:

@@ -13,7 +13,7 @@ from dataqueue.storage.embedded import EmbeddedError, open_embedded
 from dataqueue.storage.embedded.account import account_for
 from dataqueue.storage.embedded.binaries import find_binaries
 from dataqueue.storage.embedded.configuration import write_configuration
-from dataqueue.storage.embedded.pidfile import disown, living_postmaster
+from dataqueue.storage.embedded.pidfile import SOCKET, disown, living_postmaster
 from dataqueue.storage.embedded.processes import is_postmaster
 from dataqueue.storage.embedded.sockets import socket_folder
 from tests.embedded.support import (
@@ -126,7 +126,7 @@ def test_disowning_makes_no_file(tmp_path: Path) -> None:
 def started_by_hand(home: Path) -> int:
     """A server that holds none of our locks."""
     account = account_for(home / DATA)
-    folder = socket_folder(home, account)
+    folder = socket_folder(home, account, name=SOCKET)
     write_configuration(home / DATA, account, socket_folder=folder, fsync=False)
     pg_ctl = find_binaries(account).tool("pg_ctl")
     answer = account.run([pg_ctl, "-D", home / DATA, "-l", "server.log", "-w", "start"], cwd=home / DATA)

@@ -13,6 +13,7 @@ from dataqueue.storage.embedded import EmbeddedPostgres, open_embedded
 from dataqueue.storage.embedded import server as server_module
 from dataqueue.storage.embedded.account import account_for
 from dataqueue.storage.embedded.binaries import find_binaries
+from dataqueue.storage.embedded.server_log import LONGEST_LOG
 from tests.embedded.support import DATA, ask, kill_server, postmaster_pid, processes_in, wait_until
 
 
@@ -97,10 +98,10 @@ def test_a_server_that_is_still_recovering_is_waited_for(home: Path, monkeypatch
 
 def test_a_log_that_has_grown_long_is_set_aside(home: Path) -> None:
     log = home / DATA / "server.log"
-    log.write_bytes(b"x" * (server_module.LONGEST_LOG + 1))
+    log.write_bytes(b"x" * (LONGEST_LOG + 1))
     with open_embedded(home, fsync=False):
         assert log.stat().st_size < 10_000
-        assert log.with_suffix(".log.old").stat().st_size == server_module.LONGEST_LOG + 1
+        assert log.with_suffix(".log.old").stat().st_size == LONGEST_LOG + 1
 
 
 def test_the_log_never_shows_a_refused_statement(home: Path) -> None:

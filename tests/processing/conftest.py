@@ -18,6 +18,6 @@ def registry() -> HandlerRegistry:
 
 
 @pytest.fixture
-def open_another(database_url: str) -> Callable[[], Storage]:
+def open_another(storage_url: str) -> Callable[[], Storage]:
     """Opens the storage of the heartbeat's thread."""
-    return lambda: open_storage(database_url, pool_size=2)
+    return lambda: open_storage(storage_url, pool_size=2)

@@ -10,6 +10,6 @@ from dataqueue.queue import Queue
 
 
 @pytest.fixture
-async def queue(database_url: str) -> AsyncIterator[Queue]:
-    async with Queue.open(database_url) as opened:
+async def queue(storage_url: str) -> AsyncIterator[Queue]:
+    async with Queue.open(storage_url) as opened:
         yield opened

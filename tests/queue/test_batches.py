@@ -24,10 +24,10 @@ from tests.processing.a_worker import Meddled
 from tests.storage.given import MAX_CRASHES, MINUTE, NAMESPACE, eventually
 
 
-def queue_on(storage: Any, database_url: str, clock: ManualClock | None = None, **settings: Any) -> Queue:
+def queue_on(storage: Any, storage_url: str, clock: ManualClock | None = None, **settings: Any) -> Queue:
     return Queue(
         storage=storage,
-        open_another=lambda: open_storage(database_url, pool_size=2, clock=clock),
+        open_another=lambda: open_storage(storage_url, pool_size=2, clock=clock),
         settings=WorkerSettings(url=None, **settings),
     )
 
@@ -67,11 +67,9 @@ async def test_a_batch_of_many_more_jobs_than_slots_is_taken_as_slots_become_fre
     assert [await processor.start(), await processor.start()] == [50, 10]
 
 
-async def test_what_has_become_due_is_part_of_the_batch(
-    storage: Storage, database_url: str, clock: ManualClock
-) -> None:
+async def test_what_has_become_due_is_part_of_the_batch(storage: Storage, storage_url: str, clock: ManualClock) -> None:
     ran: list[Any] = []
-    async with queue_on(storage, database_url, clock) as queue:
+    async with queue_on(storage, storage_url, clock) as queue:
         await queue.add_job("mail", "later", delay=MINUTE)
         processor = queue.create_processor({"mail": ran.append})
         assert await processor.start() == 0
@@ -80,9 +78,9 @@ async def test_what_has_become_due_is_part_of_the_batch(
     assert ran == ["later"]
 
 
-async def test_the_lease_is_renewed_for_as_long_as_the_handler_runs(live_storage: Storage, database_url: str) -> None:
+async def test_the_lease_is_renewed_for_as_long_as_the_handler_runs(live_storage: Storage, storage_url: str) -> None:
     held = Held()
-    async with queue_on(live_storage, database_url, lease_seconds=3) as queue:
+    async with queue_on(live_storage, storage_url, lease_seconds=3) as queue:
         job_id = (await queue.add_job("held")).id
         batch = asyncio.create_task(queue.create_processor({"held": held}).start())
         await held.running.wait()
@@ -99,9 +97,9 @@ async def test_the_lease_is_renewed_for_as_long_as_the_handler_runs(live_storage
         assert (await queue.get_job(job_id)).crashes == 0
 
 
-async def test_a_job_that_was_taken_away_is_neither_changed_nor_told(live_storage: Storage, database_url: str) -> None:
+async def test_a_job_that_was_taken_away_is_neither_changed_nor_told(live_storage: Storage, storage_url: str) -> None:
     held, told = Held(), []
-    async with queue_on(live_storage, database_url) as queue:
+    async with queue_on(live_storage, storage_url) as queue:
 
         async def hear(event: JobCompleted) -> None:
             told.append(event.job_id)
@@ -129,14 +127,14 @@ async def take_away(storage: Storage, queue: Queue, job_id: UUID) -> None:
 
 
 async def test_what_a_claim_took_whose_reply_was_lost_is_given_back_and_the_error_raised(
-    live_storage: Storage, database_url: str
+    live_storage: Storage, storage_url: str
 ) -> None:
     async def lose_the_reply() -> None:
         storage.after.clear()
         raise StorageUnavailable("the reply is lost", outcome_unknown=True)
 
     storage = Meddled(live_storage, after={"claim": lose_the_reply})
-    async with queue_on(storage, database_url) as queue:
+    async with queue_on(storage, storage_url) as queue:
         job_id = (await queue.add_job("mail")).id
         processor = queue.create_processor({"mail": lambda: None})
         with pytest.raises(StorageUnavailable, match="the reply is lost"):
@@ -146,7 +144,7 @@ async def test_what_a_claim_took_whose_reply_was_lost_is_given_back_and_the_erro
         assert await processor.start() == 1
 
 
-async def test_an_outcome_whose_reply_was_lost_is_told_once(live_storage: Storage, database_url: str) -> None:
+async def test_an_outcome_whose_reply_was_lost_is_told_once(live_storage: Storage, storage_url: str) -> None:
     told: list[UUID] = []
 
     async def lose_the_reply() -> None:
@@ -157,7 +155,7 @@ async def test_an_outcome_whose_reply_was_lost_is_told_once(live_storage: Storag
         told.append(event.job_id)
 
     storage = Meddled(live_storage, after={"complete": lose_the_reply})
-    async with queue_on(storage, database_url) as queue:
+    async with queue_on(storage, storage_url) as queue:
         queue.on("job:completed", hear)
         job_id = (await queue.add_job("mail")).id
         assert await queue.create_processor({"mail": lambda: None}).start() == 1

@@ -32,11 +32,11 @@ async def until_followed(queue: Queue) -> None:
     await eventually("somebody follows", lambda: queue._follower is not None and len(queue._follower.hub._index) > 0)
 
 
-async def test_it_hears_what_other_processes_do_from_now_on(queue: Queue, database_url: str) -> None:
+async def test_it_hears_what_other_processes_do_from_now_on(queue: Queue, storage_url: str) -> None:
     await queue.add_job("before")
     hearing = asyncio.create_task(heard(queue, 3))
     await until_followed(queue)
-    async with Queue.open(database_url) as another:
+    async with Queue.open(storage_url) as another:
         added = await another.add_job("mail")
         await another.cancel_job(added.id)
         await another.retry_job(added.id)
@@ -83,9 +83,9 @@ async def test_a_position_that_is_none_is_refused(queue: Queue) -> None:
         await anext(queue.events(after=10**9))
 
 
-async def test_a_queue_that_is_closed_leaves_no_follower_behind(database_url: str) -> None:
+async def test_a_queue_that_is_closed_leaves_no_follower_behind(storage_url: str) -> None:
     before = asyncio.all_tasks()
-    async with Queue.open(database_url) as queue:
+    async with Queue.open(storage_url) as queue:
         hearing = asyncio.create_task(heard(queue, 1))
         await until_followed(queue)
         hearing.cancel()
@@ -95,8 +95,8 @@ async def test_a_queue_that_is_closed_leaves_no_follower_behind(database_url: st
     assert asyncio.all_tasks() == before
 
 
-def test_a_program_without_a_loop_iterates_too(database_url: str) -> None:
-    with SyncQueue(database_url) as queue:
+def test_a_program_without_a_loop_iterates_too(storage_url: str) -> None:
+    with SyncQueue(storage_url) as queue:
         queue.add_job("mail")
         with closing(queue.events(after="start")) as events:
             assert next(events).job_type == "mail"
@@ -104,8 +104,8 @@ def test_a_program_without_a_loop_iterates_too(database_url: str) -> None:
             assert next(events).job_type == "more"
 
 
-def test_an_iteration_that_waits_hears_that_its_queue_is_closed(database_url: str) -> None:
-    queue, ended = SyncQueue(database_url), threading.Event()
+def test_an_iteration_that_waits_hears_that_its_queue_is_closed(storage_url: str) -> None:
+    queue, ended = SyncQueue(storage_url), threading.Event()
 
     def follow() -> None:
         with pytest.raises(DataQueueError):

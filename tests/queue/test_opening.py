@@ -18,11 +18,9 @@ from dataqueue.settings import WorkerSettings
 from dataqueue.storage.port import LISTENING, Hint, Storage
 from tests.storage.given import NAMESPACE, eventually
 
-NOWHERE = "postgresql://nobody@127.0.0.1:1/nowhere"
 
-
-async def test_it_takes_its_settings_from_the_environment(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DATAQUEUE_URL", database_url)
+async def test_it_takes_its_settings_from_the_environment(storage_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATAQUEUE_URL", storage_url)
     monkeypatch.setenv("DATAQUEUE_MAX_PAYLOAD_BYTES", "64")
     async with Queue.open() as queue:
         assert queue.namespace == "default"
@@ -32,29 +30,29 @@ async def test_it_takes_its_settings_from_the_environment(database_url: str, mon
 
 
 async def test_what_is_said_counts_more_than_the_environment(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
+    storage_url: str, nowhere: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DATAQUEUE_URL", NOWHERE)
+    monkeypatch.setenv("DATAQUEUE_URL", nowhere)
     monkeypatch.setenv("DATAQUEUE_NAMESPACE", "elsewhere")
-    async with Queue.open(database_url, namespace=NAMESPACE) as queue:
+    async with Queue.open(storage_url, namespace=NAMESPACE) as queue:
         assert (await queue.add_job("mail")).created
-    async with Queue(settings=WorkerSettings(namespace="third"), storage=None, url=database_url) as queue:
+    async with Queue(settings=WorkerSettings(namespace="third"), storage=None, url=storage_url) as queue:
         assert queue.namespace == "third"
 
 
 async def test_the_embedded_server_starts_and_stops_beside_the_loop(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
+    storage_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at: list[tuple[str, int]] = []
 
     @contextmanager
-    def storage_url(settings: WorkerSettings) -> Iterator[str]:
+    def given(settings: WorkerSettings) -> Iterator[str]:
         assert settings.url is None
         at.append(("started", threading.get_ident()))
-        yield database_url
+        yield storage_url
         at.append(("stopped", threading.get_ident()))
 
-    monkeypatch.setattr("dataqueue.queue_opening.storage_url", storage_url)
+    monkeypatch.setattr("dataqueue.queue_opening.storage_url", given)
     monkeypatch.delenv("DATAQUEUE_URL", raising=False)
     async with Queue.open() as queue:
         assert (await queue.add_job("mail")).created
@@ -63,8 +61,8 @@ async def test_the_embedded_server_starts_and_stops_beside_the_loop(
     assert threading.get_ident() not in {thread for _, thread in at}
 
 
-async def test_closing_stops_what_it_runs_and_closing_again_is_nothing(database_url: str) -> None:
-    queue = Queue(database_url)
+async def test_closing_stops_what_it_runs_and_closing_again_is_nothing(storage_url: str) -> None:
+    queue = Queue(storage_url)
     running = asyncio.Event()
 
     async def endless() -> None:
@@ -79,12 +77,12 @@ async def test_closing_stops_what_it_runs_and_closing_again_is_nothing(database_
     await queue.close()
     await queue.close()
     assert (processor.is_running, supervisor.is_running) == (False, False)
-    async with Queue(database_url) as another:
+    async with Queue(storage_url) as another:
         job = await another.get_job(job_id)
         assert (job.status, job.attempts) == ("pending", 0)
 
 
-async def test_listeners_hear_the_last_events_and_one_that_hangs_holds_nothing_up(database_url: str) -> None:
+async def test_listeners_hear_the_last_events_and_one_that_hangs_holds_nothing_up(storage_url: str) -> None:
     heard: list[str] = []
 
     async def dawdle(event: object) -> None:
@@ -94,12 +92,12 @@ async def test_listeners_hear_the_last_events_and_one_that_hangs_holds_nothing_u
     async def hang(event: object) -> None:
         await asyncio.Event().wait()
 
-    async with Queue(database_url) as queue:
+    async with Queue(storage_url) as queue:
         queue.on("job:added", dawdle)
         await queue.add_job("mail")
     assert heard == ["slowly"]
     loop = asyncio.get_running_loop()
-    async with Queue(database_url) as queue:
+    async with Queue(storage_url) as queue:
         queue.on("job:added", hang)
         await queue.add_job("mail")
         began = loop.time()

@@ -181,14 +181,14 @@ async def test_a_running_job_that_is_cancelled_is_told(queue: Queue) -> None:
     await processor.stop()
 
 
-async def test_a_batch_that_cannot_be_asked_for_raises_and_tells_both_ways() -> None:
+async def test_a_batch_that_cannot_be_asked_for_raises_and_tells_both_ways(nowhere: str) -> None:
     errors: list[BaseException] = []
     told: list[Any] = []
 
     async def hear(event: Any) -> None:
         told.append(event)
 
-    async with Queue("postgresql://nobody@127.0.0.1:1/nowhere") as queue:
+    async with Queue(nowhere) as queue:
         queue.on("error", hear)
         with pytest.raises(StorageUnavailable):
             await queue.create_processor({"double": double}, on_error=errors.append).start()
@@ -198,8 +198,8 @@ async def test_a_batch_that_cannot_be_asked_for_raises_and_tells_both_ways() -> 
         assert told[0].error is errors[0]
 
 
-def test_a_handler_that_cannot_be_called_with_a_job_is_refused_when_it_is_named() -> None:
-    queue = Queue("postgresql://nobody@127.0.0.1:1/nowhere")
+def test_a_handler_that_cannot_be_called_with_a_job_is_refused_when_it_is_named(nowhere: str) -> None:
+    queue = Queue(nowhere)
     with pytest.raises(Invalid):
         queue.create_processor({"mail": lambda a, b, c: None})
     with pytest.raises(Invalid):

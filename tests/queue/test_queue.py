@@ -18,7 +18,6 @@ from dataqueue.ids import new_id
 from dataqueue.job_spec import JobSpec
 from dataqueue.queue import Queue
 from dataqueue.storage.opening import open_storage
-from dataqueue.storage.postgres import pages
 from tests.storage.given import SECOND, given_job, new_job
 
 
@@ -129,16 +128,6 @@ async def test_jobs_are_found_by_their_tags(queue: Queue) -> None:
     assert [job.id for job in await queue.get_jobs_by_tags(["a"])] == [both, a]
 
 
-async def test_jobs_are_found_by_their_tags_however_many_others_are_newer(
-    queue: Queue, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pages, "_MOST_LOOKED_AT", 20)
-    wanted = [(await queue.add_job("mail", tags=["a"])).id for _ in range(3)]
-    await queue.add_jobs(JobSpec("mail", tags=["a", "b"]) for _ in range(100))
-    assert [job.id for job in await queue.get_jobs_by_tags(["a"], "exact", limit=2)] == wanted[:0:-1]
-    assert [job.id for job in await queue.get_jobs_by_tags(["a"], "exact")] == wanted[::-1]
-
-
 async def test_the_events_of_a_job_are_told(queue: Queue) -> None:
     job_id = (await queue.add_job("mail")).id
     await queue.cancel_job(job_id)
@@ -170,8 +159,8 @@ async def test_bulk_changes_reach_what_matches_and_is_pending(queue: Queue) -> N
         await queue.edit_all_pending_jobs(JobFilter())
 
 
-async def test_cancelling_what_is_upcoming_leaves_running_jobs_alone(queue: Queue, database_url: str) -> None:
-    storage = open_storage(database_url)
+async def test_cancelling_what_is_upcoming_leaves_running_jobs_alone(queue: Queue, storage_url: str) -> None:
+    storage = open_storage(storage_url)
     running = await given_job(storage, status=JobStatus.PROCESSING)
     assert (await queue.cancel_all_upcoming_jobs()).changed == 0
     assert (await queue.cancel_all_upcoming_jobs(JobFilter(statuses=(JobStatus.PROCESSING,)))).changed == 0
@@ -192,8 +181,8 @@ async def test_a_cancelled_job_is_retried_and_a_finished_one_deleted(queue: Queu
     assert (await queue.add_job("mail", idempotency_key="k")).created
 
 
-async def test_stuck_jobs_are_reclaimed_and_old_ones_cleaned_up(database_url: str, clock: ManualClock) -> None:
-    storage = open_storage(database_url, clock=clock)
+async def test_stuck_jobs_are_reclaimed_and_old_ones_cleaned_up(storage_url: str, clock: ManualClock) -> None:
+    storage = open_storage(storage_url, clock=clock)
     queue = Queue(storage=storage)
     stuck = await given_job(storage, status=JobStatus.PROCESSING)
     assert await queue.reclaim_stuck_jobs() == 0
@@ -213,10 +202,10 @@ async def test_stuck_jobs_are_reclaimed_and_old_ones_cleaned_up(database_url: st
     await storage.close()
 
 
-async def test_a_namespace_holds_its_own_jobs(database_url: str) -> None:
-    storage = open_storage(database_url)
+async def test_a_namespace_holds_its_own_jobs(storage_url: str) -> None:
+    storage = open_storage(storage_url)
     await storage.jobs("default").enqueue([[new_job()]])
-    async with Queue.open(database_url, namespace="nowhere") as elsewhere:
+    async with Queue.open(storage_url, namespace="nowhere") as elsewhere:
         assert (await elsewhere.get_jobs()).jobs == []
         with pytest.raises(NotFound, match="no namespace 'nowhere'"):
             await elsewhere.add_job("mail")

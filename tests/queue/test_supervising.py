@@ -25,8 +25,8 @@ async def _when(condition: bool) -> bool | None:
     return True if condition else None
 
 
-async def test_a_round_does_every_task_and_counts(database_url: str, clock: ManualClock) -> None:
-    storage = open_storage(database_url, clock=clock)
+async def test_a_round_does_every_task_and_counts(storage_url: str, clock: ManualClock) -> None:
+    storage = open_storage(storage_url, clock=clock)
     queue = Queue(storage=storage)
     await given_job(storage, status=JobStatus.COMPLETED)
     clock.advance(timedelta(days=2))

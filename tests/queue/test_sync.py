@@ -31,8 +31,8 @@ def double(payload: int) -> int:
     return payload * 2
 
 
-def test_every_call_of_the_queue_is_there_and_waits_for_its_answer(database_url: str) -> None:
-    with SyncQueue(database_url) as queue:
+def test_every_call_of_the_queue_is_there_and_waits_for_its_answer(storage_url: str) -> None:
+    with SyncQueue(storage_url) as queue:
         first = queue.add_job("double", 21, tags=["a"])
         second, third = queue.add_jobs([JobSpec("double", 1), JobSpec("mail")])
         assert queue.get_job(first.id).status is JobStatus.PENDING
@@ -74,9 +74,9 @@ def test_its_methods_are_those_of_its_counterpart(sync: type, to: type, only_asy
     assert verbs(sync) == {name: taken for name, taken in verbs(to).items() if name not in only_async}
 
 
-def test_a_processor_goes_on_in_the_background_until_it_is_stopped(database_url: str) -> None:
+def test_a_processor_goes_on_in_the_background_until_it_is_stopped(storage_url: str) -> None:
     ran = threading.Event()
-    with SyncQueue(database_url) as queue:
+    with SyncQueue(storage_url) as queue:
         processor = queue.create_processor({"mail": ran.set}, poll_interval=0.1)
         assert not processor.is_running
         processor.start_in_background()
@@ -91,28 +91,28 @@ def test_a_processor_goes_on_in_the_background_until_it_is_stopped(database_url:
         assert [job.status for job in queue.get_jobs().jobs] == [JobStatus.COMPLETED]
 
 
-def test_a_processor_that_cannot_be_is_refused_where_it_is_made(database_url: str) -> None:
+def test_a_processor_that_cannot_be_is_refused_where_it_is_made(storage_url: str) -> None:
     @dataclass
     class Mail:
         to: str
 
     def send(mail: Mail) -> None: ...
 
-    with SyncQueue(database_url) as queue:
+    with SyncQueue(storage_url) as queue:
         with pytest.raises(Invalid, match="batch_size"):
             queue.create_processor({"mail": send}, batch_size=0)
         with pytest.raises(Invalid, match="interval"):
             queue.create_supervisor(interval=0)
 
 
-def test_closing_ends_what_runs_and_tells_whoever_waits(database_url: str) -> None:
+def test_closing_ends_what_runs_and_tells_whoever_waits(storage_url: str) -> None:
     begun, told = threading.Event(), []
 
     async def endless() -> None:
         begun.set()
         await asyncio.Event().wait()
 
-    queue = SyncQueue(database_url)
+    queue = SyncQueue(storage_url)
     job_id = queue.add_job("endless").id
     processor = queue.create_processor({"endless": endless})
 
@@ -125,12 +125,12 @@ def test_closing_ends_what_runs_and_tells_whoever_waits(database_url: str) -> No
     queue.close()
     waiting.join(10)
     assert told == [1]
-    with SyncQueue(database_url) as another:
+    with SyncQueue(storage_url) as another:
         assert another.get_job(job_id).status is JobStatus.PENDING
 
 
 def test_a_call_that_nothing_will_answer_any_more_hears_that_it_is_closed(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
+    storage_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun, told = threading.Event(), []
 
@@ -139,7 +139,7 @@ def test_a_call_that_nothing_will_answer_any_more_hears_that_it_is_closed(
         await asyncio.Event().wait()
 
     monkeypatch.setattr(Queue, "get_job", never)
-    queue = SyncQueue(database_url)
+    queue = SyncQueue(storage_url)
 
     def wait() -> None:
         try:
@@ -155,7 +155,7 @@ def test_a_call_that_nothing_will_answer_any_more_hears_that_it_is_closed(
     assert told == ["this SyncQueue is closed"]
 
 
-def test_what_runs_on_its_own_loop_is_told_that_it_cannot_wait_for_it(database_url: str) -> None:
+def test_what_runs_on_its_own_loop_is_told_that_it_cannot_wait_for_it(storage_url: str) -> None:
     heard, told = threading.Event(), []
 
     async def wrong(event: Any) -> None:
@@ -165,7 +165,7 @@ def test_what_runs_on_its_own_loop_is_told_that_it_cannot_wait_for_it(database_u
         told.append(str(event.error))
         heard.set()
 
-    with SyncQueue(database_url) as queue:
+    with SyncQueue(storage_url) as queue:
         queue.on("job:added", wrong)
         queue.on("queue:error", hear)
         queue.add_job("mail")
@@ -181,21 +181,21 @@ def test_a_storage_that_cannot_be_opened_leaves_nothing_behind() -> None:
     assert threading.active_count() == threads
 
 
-def test_any_thread_may_call_it_at_the_same_time(database_url: str) -> None:
-    with SyncQueue(database_url) as queue, ThreadPoolExecutor(8) as threads:
+def test_any_thread_may_call_it_at_the_same_time(storage_url: str) -> None:
+    with SyncQueue(storage_url) as queue, ThreadPoolExecutor(8) as threads:
         added = list(threads.map(lambda n: queue.add_job("mail", n), range(100)))
         assert len({enqueued.id for enqueued in added}) == 100
         assert len(queue.get_jobs(limit=1000).jobs) == 100
 
 
-def test_listeners_hear_of_it(database_url: str) -> None:
+def test_listeners_hear_of_it(storage_url: str) -> None:
     heard, told = threading.Event(), []
 
     def hear(event: Any) -> None:
         told.append(event)
         heard.set()
 
-    with SyncQueue(database_url) as queue:
+    with SyncQueue(storage_url) as queue:
         queue.on("job:added", hear)
         job_id = queue.add_job("mail").id
         assert heard.wait(10)
@@ -204,8 +204,8 @@ def test_listeners_hear_of_it(database_url: str) -> None:
     assert [event.job_id for event in told] == [job_id]
 
 
-def test_once_closed_it_says_so_and_closing_again_is_nothing(database_url: str) -> None:
-    queue = SyncQueue(database_url)
+def test_once_closed_it_says_so_and_closing_again_is_nothing(storage_url: str) -> None:
+    queue = SyncQueue(storage_url)
     queue.add_job("mail")
     queue.close()
     queue.close()
@@ -213,9 +213,9 @@ def test_once_closed_it_says_so_and_closing_again_is_nothing(database_url: str) 
         queue.add_job("mail")
 
 
-def test_nothing_is_started_before_the_first_call() -> None:
+def test_nothing_is_started_before_the_first_call(nowhere: str) -> None:
     threads = threading.active_count()
-    SyncQueue("postgresql://nobody@127.0.0.1:1/nowhere").close()
+    SyncQueue(nowhere).close()
     assert threading.active_count() == threads
 
 
@@ -233,9 +233,9 @@ def _in_a_child(work: Callable[[], object]) -> int | None:
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
-def test_after_a_fork_the_child_opens_anew_and_the_parent_goes_on(database_url: str) -> None:
+def test_after_a_fork_the_child_opens_anew_and_the_parent_goes_on(storage_url: str) -> None:
     heard_in_child = multiprocessing.get_context("fork").Event()
-    with SyncQueue(database_url) as queue:
+    with SyncQueue(storage_url) as queue:
         queue.add_job("mail")
         queue.on("job:added", lambda _: heard_in_child.set())
         processor = queue.create_processor({"other": double}, poll_interval=0.1)
@@ -256,8 +256,8 @@ def test_after_a_fork_the_child_opens_anew_and_the_parent_goes_on(database_url: 
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
-def test_an_iteration_does_not_survive_a_fork_and_hangs_nobody(database_url: str) -> None:
-    with SyncQueue(database_url) as queue:
+def test_an_iteration_does_not_survive_a_fork_and_hangs_nobody(storage_url: str) -> None:
+    with SyncQueue(storage_url) as queue:
         queue.add_job("mail")
         gone_on_with, left = queue.events(after="start"), queue.events(after="start")
         assert [next(gone_on_with).event, next(left).event] == ["job:added"] * 2
@@ -275,8 +275,8 @@ def test_an_iteration_does_not_survive_a_fork_and_hangs_nobody(database_url: str
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
-def test_a_queue_that_was_closed_before_a_fork_stays_closed(database_url: str) -> None:
-    queue = SyncQueue(database_url)
+def test_a_queue_that_was_closed_before_a_fork_stays_closed(storage_url: str) -> None:
+    queue = SyncQueue(storage_url)
     queue.close()
 
     def work() -> None:

@@ -70,11 +70,11 @@ async def ended(queue: Queue) -> list[str]:
     ids=["claim", "complete", "refused"],
 )
 async def test_an_outage_is_told_once_and_sat_out(
-    *, verb: str, error: Exception, source: str, status: str, live_storage: Storage, database_url: str
+    *, verb: str, error: Exception, source: str, status: str, live_storage: Storage, storage_url: str
 ) -> None:
     before: dict[str, Any] = {}
     before[verb] = once(error, before, verb)
-    async with queue_on(Meddled(live_storage, before), database_url) as queue:
+    async with queue_on(Meddled(live_storage, before), storage_url) as queue:
         told = Told(queue)
         processor = queue.create_processor({"mail": lambda: None}, poll_interval=0.05, on_error=told.on_error)
         processor.start_in_background()
@@ -84,8 +84,8 @@ async def test_an_outage_is_told_once_and_sat_out(
         assert told.errors == [error]
 
 
-async def test_a_start_that_fails_raises_and_is_told_both_ways() -> None:
-    async with Queue("postgresql://nobody@127.0.0.1:1/nowhere") as queue:
+async def test_a_start_that_fails_raises_and_is_told_both_ways(nowhere: str) -> None:
+    async with Queue(nowhere) as queue:
         told = Told(queue)
         processor = queue.create_processor({"mail": lambda: None}, on_error=told.on_error)
         with pytest.raises(StorageUnavailable) as raised:

@@ -15,11 +15,11 @@ from tests.storage.severing import Severing, severable
 
 
 @pytest.fixture
-async def severed(database_url: str) -> AsyncIterator[tuple[Severing, Storage]]:
+async def severed(postgres_url: str) -> AsyncIterator[tuple[Severing, Storage]]:
     """A storage behind a connection that can be cut."""
     folder = Path(tempfile.mkdtemp(prefix="dq-", dir="/tmp"))  # short: a socket's path has 107 bytes
     try:
-        async with severable(database_url, folder) as (severing, url):
+        async with severable(postgres_url, folder) as (severing, url):
             storage = open_storage(url)
             yield severing, storage
             await storage.close()

@@ -31,8 +31,8 @@ COUNTED = """select t.name, d.status, sum(n) as n
 
 
 @pytest.fixture
-async def psql(database_url: str) -> AsyncIterator[Any]:
-    async with connected(database_url) as connection:
+async def psql(postgres_url: str) -> AsyncIterator[Any]:
+    async with connected(postgres_url) as connection:
         yield connection
 
 
@@ -137,9 +137,9 @@ async def test_what_is_done_to_a_job_before_holds_and_is_told_of_its_type(live_s
     assert [job.id for job in await claim(jobs, "new")] == [cancelled]
 
 
-async def test_any_number_may_admit_at_once(live_storage: Storage, database_url: str, psql: Any) -> None:
+async def test_any_number_may_admit_at_once(live_storage: Storage, postgres_url: str, psql: Any) -> None:
     ids = await arrived(psql, *(f"type-{number % 7}" for number in range(60)), more=", dead_letter_job_type => 'dead'")
-    others = [open_storage(database_url) for _ in range(4)]
+    others = [open_storage(postgres_url) for _ in range(4)]
     async with asyncio.timeout(30):
         while await psql.fetchval("select exists (select from dataqueue.job where job_type_id = 0)"):
             await asyncio.gather(*(storage.upkeep.stage(limit=5) for storage in others))
@@ -178,11 +178,11 @@ async def _sleeps(psql: Any) -> bool | None:
 
 
 async def test_an_admission_that_is_cut_off_has_not_happened(
-    live_storage: Storage, database_url: str, psql: Any
+    live_storage: Storage, postgres_url: str, psql: Any
 ) -> None:
     assert isinstance(live_storage, PostgresStorage)
     [id] = await arrived(psql, "new")
-    async with connected(database_url) as other:
+    async with connected(postgres_url) as other:
         cut_off = other.transaction()
         await cut_off.start()
         [new] = await live_storage.database.run_on(other, "upkeep/hold_new", limit=10, namespace_id=None)
@@ -198,10 +198,10 @@ async def test_an_admission_that_is_cut_off_has_not_happened(
 
 @pytest.mark.parametrize("made", ["new", "graveyard"])
 async def test_a_type_that_another_transaction_is_making_is_waited_for(
-    made: str, live_storage: Storage, database_url: str, psql: Any
+    made: str, live_storage: Storage, postgres_url: str, psql: Any
 ) -> None:
     [id] = await arrived(psql, "new", more=", dead_letter_job_type => 'graveyard'")
-    async with connected(database_url) as other:
+    async with connected(postgres_url) as other:
         making = other.transaction()
         await making.start()
         await other.execute("insert into dataqueue.job_type (namespace_id, name) values (1, $1)", made)
@@ -213,10 +213,10 @@ async def test_a_type_that_another_transaction_is_making_is_waited_for(
 
 
 async def test_a_job_that_somebody_holds_is_left_for_the_next_round(
-    live_storage: Storage, database_url: str, psql: Any
+    live_storage: Storage, postgres_url: str, psql: Any
 ) -> None:
     held, free = await arrived(psql, "new", "new")
-    async with connected(database_url) as other, other.transaction():
+    async with connected(postgres_url) as other, other.transaction():
         await other.execute("select from dataqueue.job where id = $1 for update", held)
         assert (await asyncio.wait_for(live_storage.upkeep.stage(limit=10), 2)).count == 1
     assert (await live_storage.upkeep.stage(limit=10)).count == 1
@@ -256,12 +256,12 @@ async def test_so_many_types_that_their_names_fill_no_hint_are_admitted_as_well(
     assert (await live_storage.upkeep.stage(limit=100)).count == 50
 
 
-async def test_going_down_to_a_revision_without_it_admits_what_was_not_yet(database_url: str, psql: Any) -> None:
+async def test_going_down_to_a_revision_without_it_admits_what_was_not_yet(postgres_url: str, psql: Any) -> None:
     [id] = await arrived(psql, "new", more=", dead_letter_job_type => 'graveyard'")
     await psql.close()
-    await migrate(database_url, revision="-2")  # 0003 made it
-    await migrate(database_url)
-    storage = open_storage(database_url)
+    await migrate(postgres_url, revision="-2")  # 0003 made it
+    await migrate(postgres_url)
+    storage = open_storage(postgres_url)
     assert not (await storage.upkeep.stage(limit=10)).count
     assert [job.id for job in await claim(storage.jobs(NAMESPACE), "new")] == [id]
     assert await told(storage, id) == ["job:added", "job:processing"]

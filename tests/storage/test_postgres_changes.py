@@ -93,11 +93,11 @@ async def buffers_of_sweeps(storage: PostgresStorage) -> tuple[dict[str, float],
     return spent, whole
 
 
-async def test_what_a_batch_reads_does_not_grow_with_what_is_there(live_storage: Storage, database_url: str) -> None:
+async def test_what_a_batch_reads_does_not_grow_with_what_is_there(live_storage: Storage, postgres_url: str) -> None:
     assert isinstance(live_storage, PostgresStorage)
-    await given_jobs(live_storage, database_url, FEW)
+    await given_jobs(live_storage, postgres_url, FEW)
     few, _ = await buffers_of_sweeps(live_storage)
-    await given_jobs(live_storage, database_url, MANY)
+    await given_jobs(live_storage, postgres_url, MANY)
     many, whole = await buffers_of_sweeps(live_storage)
     log.info("buffers for a job with few and with many jobs: %s, %s", few, many)
     # An index a level deeper, and jobs that may each lie on pages of their own. Reading it all would be 40 for each.
@@ -106,7 +106,7 @@ async def test_what_a_batch_reads_does_not_grow_with_what_is_there(live_storage:
 
 
 async def test_a_sweep_comes_back_for_a_job_that_is_held_and_holds_up_nobody_meanwhile(
-    live_storage: Storage, database_url: str
+    live_storage: Storage, postgres_url: str
 ) -> None:
     jobs = live_storage.jobs(NAMESPACE)
     working, held, free = (
@@ -114,7 +114,7 @@ async def test_a_sweep_comes_back_for_a_job_that_is_held_and_holds_up_nobody_mea
         await given_job(live_storage),
         await given_job(live_storage),
     )
-    async with connected(database_url) as connection:
+    async with connected(postgres_url) as connection:
         transaction = connection.transaction()
         await transaction.start()
         await connection.execute("select from dataqueue.job where id = $1 for update", held.id)
@@ -144,10 +144,10 @@ async def test_a_retry_that_waited_for_a_failure_clears_its_reason(storage: Stor
 
 
 async def test_a_sweep_comes_back_while_somebody_holds_the_log_that_it_writes_to(
-    storage: Storage, database_url: str
+    storage: Storage, postgres_url: str
 ) -> None:
     jobs, job = storage.jobs(NAMESPACE), await given_job(storage)
-    async with connected(database_url) as other:
+    async with connected(postgres_url) as other:
         held = other.transaction()
         await held.start()
         # As long as a day of events is being prepared.
@@ -161,12 +161,12 @@ async def test_a_sweep_comes_back_while_somebody_holds_the_log_that_it_writes_to
 
 
 async def test_a_sweep_gives_up_on_a_job_that_is_held_too_long_and_leaves_the_batch_as_it_was(
-    live_storage: Storage, database_url: str, monkeypatch: pytest.MonkeyPatch
+    live_storage: Storage, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(changes, "_GIVE_UP", 0.0)
     jobs = live_storage.jobs(NAMESPACE)
     held, free = await given_job(live_storage), await given_job(live_storage)
-    async with connected(database_url) as connection, connection.transaction():
+    async with connected(postgres_url) as connection, connection.transaction():
         await connection.execute("select from dataqueue.job where id = $1 for update", held.id)
         with pytest.raises(StorageUnavailable) as refusal:
             await jobs.sweep(Verb.CANCEL, JobFilter(), before=None, limit=10)
@@ -182,7 +182,7 @@ async def counted(connection: Any, table: str, key: str) -> dict[tuple[Any, str]
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_what_is_counted_is_what_is_there_whatever_was_changed(
-    storage: Storage, clock: ManualClock, database_url: str, seed: int
+    storage: Storage, clock: ManualClock, postgres_url: str, seed: int
 ) -> None:
     draw = random.Random(seed)
     await given_assorted_jobs(storage, clock, draw, 40)
@@ -198,7 +198,7 @@ async def test_what_is_counted_is_what_is_there_whatever_was_changed(
         await jobs.edit([job.id for job in draw.sample(there, 1) * 2], edit)
         await jobs.delete([job.id for job in there[:2]])
     there = await walked(storage, JobFilter(), limit=1000)
-    async with connected(database_url) as connection:
+    async with connected(postgres_url) as connection:
         names = {row["id"]: row["name"] for row in await connection.fetch("select id, name from dataqueue.job_type")}
         by_type = await counted(connection, "type_delta", "job_type_id")
         by_tag = await counted(connection, "tag_delta", "tag")

@@ -27,11 +27,11 @@ LARGEST: Final = '"' + "x" * (262_144 - 2) + '"'
 
 
 @pytest.fixture
-async def psql(database_url: str, live_storage: Storage) -> AsyncIterator[Any]:
+async def psql(postgres_url: str, live_storage: Storage) -> AsyncIterator[Any]:
     """A session in a database whose job types `mail` and `fax` are known."""
     await live_storage.jobs(NAMESPACE).enqueue([[new_job(job_type="mail"), new_job(job_type="fax")]])
     await claim(live_storage.jobs(NAMESPACE), "mail", "fax")
-    async with connected(database_url) as connection:
+    async with connected(postgres_url) as connection:
         yield connection
 
 
@@ -301,11 +301,11 @@ async def test_a_hint_says_what_is_ready_and_only_that(live_storage: Storage, ps
 
 
 @pytest.fixture
-async def guest(database_url: str, psql: Any) -> AsyncIterator[Any]:
+async def guest(postgres_url: str, psql: Any) -> AsyncIterator[Any]:
     """A session of a role that may only enqueue."""
-    name = f"guest_{make_url(database_url).database}"
+    name = f"guest_{make_url(postgres_url).database}"
     await psql.execute(f"create role {name} login in role dataqueue_enqueuer")
-    async with connected(make_url(database_url).set(username=name).render_as_string()) as connection:
+    async with connected(make_url(postgres_url).set(username=name).render_as_string()) as connection:
         yield connection
     await psql.execute(f"drop owned by {name}; drop role {name}")
 
@@ -339,10 +339,10 @@ async def test_a_role_that_may_only_enqueue_can_do_nothing_else(guest: Any, psql
         await guest.execute("set role queue")
 
 
-async def test_nobody_else_may_enqueue(database_url: str, psql: Any) -> None:
-    name = f"stranger_{make_url(database_url).database}"
+async def test_nobody_else_may_enqueue(postgres_url: str, psql: Any) -> None:
+    name = f"stranger_{make_url(postgres_url).database}"
     await psql.execute(f"create role {name} login")
-    async with connected(make_url(database_url).set(username=name).render_as_string()) as stranger:
+    async with connected(make_url(postgres_url).set(username=name).render_as_string()) as stranger:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await call(stranger, "'mail'")
     await psql.execute(f"drop role {name}")

@@ -48,10 +48,10 @@ async def kill_whoever_waits(connection: Any) -> None:
 
 
 async def test_a_report_whose_connection_was_killed_is_of_unknown_outcome_and_can_be_repeated(
-    live_storage: Storage, database_url: str
+    live_storage: Storage, postgres_url: str
 ) -> None:
     jobs, held = live_storage.jobs(NAMESPACE), await given_claimed_job(live_storage)
-    async with connected(database_url) as other, connected(database_url) as killer:
+    async with connected(postgres_url) as other, connected(postgres_url) as killer:
         lock = other.transaction()
         await lock.start()
         await other.execute("select from dataqueue.job where id = $1 for update", held.id)
@@ -66,12 +66,12 @@ async def test_a_report_whose_connection_was_killed_is_of_unknown_outcome_and_ca
 
 
 async def test_an_enqueue_whose_connection_was_killed_is_written_again_for_the_caller(
-    live_storage: Storage, database_url: str
+    live_storage: Storage, postgres_url: str
 ) -> None:
     said: list[set[str]] = []
     enqueuer, job = Enqueuer(live_storage.jobs(NAMESPACE), announce=said.append), new_job(job_type="mail")
     await given_job(live_storage, job_type="mail", status=JobStatus.CANCELLED)
-    async with connected(database_url) as other, connected(database_url) as killer:
+    async with connected(postgres_url) as other, connected(postgres_url) as killer:
         lock = other.transaction()
         await lock.start()
         await other.execute("lock table dataqueue.job_spec in share mode")
@@ -84,9 +84,9 @@ async def test_an_enqueue_whose_connection_was_killed_is_written_again_for_the_c
     assert said == [{"mail"}]
 
 
-async def test_connections_that_were_killed_while_idle_are_replaced(live_storage: Storage, database_url: str) -> None:
+async def test_connections_that_were_killed_while_idle_are_replaced(live_storage: Storage, postgres_url: str) -> None:
     await given_job(live_storage)
-    async with connected(database_url) as killer:
+    async with connected(postgres_url) as killer:
         others = "datname = current_database() and pid <> pg_backend_pid()"
         killed = await killer.fetch(f"select pg_terminate_backend(pid) from pg_stat_activity where {others}")
         assert killed
@@ -196,7 +196,7 @@ async def test_a_release_whose_answer_is_lost_is_a_duplicate_when_it_is_repeated
 
 
 async def test_jobs_whose_claim_was_not_heard_are_reclaimed_when_their_lease_ends(
-    severed: tuple[Severing, Storage], database_url: str
+    severed: tuple[Severing, Storage], postgres_url: str
 ) -> None:
     severing, storage = severed
     jobs, job = storage.jobs(NAMESPACE), await given_job(storage)
@@ -204,7 +204,7 @@ async def test_jobs_whose_claim_was_not_heard_are_reclaimed_when_their_lease_end
     with pytest.raises(StorageUnavailable):
         await claim(jobs, job.job_type)
     assert (await jobs.get(job.id)).status is JobStatus.PROCESSING
-    async with connected(database_url) as connection:
+    async with connected(postgres_url) as connection:
         await connection.execute("update dataqueue.job set lease_expires_at = now() - interval '1 second'")
     assert await storage.upkeep.reclaim(limit=10, max_crashes=3) == 1
     assert [held.id for held in await claim(jobs, job.job_type)] == [job.id]
@@ -244,10 +244,10 @@ async def test_an_enqueue_without_a_server_is_refused_within_two_seconds(tmp_pat
     await storage.close()
 
 
-async def test_when_every_connection_is_taken_the_storage_says_so_within_two_seconds(database_url: str) -> None:
-    storage = open_storage(database_url, pool_size=2)
+async def test_when_every_connection_is_taken_the_storage_says_so_within_two_seconds(postgres_url: str) -> None:
+    storage = open_storage(postgres_url, pool_size=2)
     jobs, held = storage.jobs(NAMESPACE), await given_claimed_job(storage)
-    async with connected(database_url) as other, connected(database_url) as watcher:
+    async with connected(postgres_url) as other, connected(postgres_url) as watcher:
         lock = other.transaction()
         await lock.start()
         await other.execute("select from dataqueue.job where id = $1 for update", held.id)
@@ -265,11 +265,11 @@ async def test_when_every_connection_is_taken_the_storage_says_so_within_two_sec
     await storage.close()
 
 
-async def test_listening_goes_on_after_its_connection_was_killed(live_storage: Storage, database_url: str) -> None:
+async def test_listening_goes_on_after_its_connection_was_killed(live_storage: Storage, postgres_url: str) -> None:
     listener = (
         "select pid from pg_stat_activity where datname = current_database() and query ilike '%listen%dataqueue%'"
     )
-    async with connected(database_url) as killer, live_storage.notifier.listen() as hints:
+    async with connected(postgres_url) as killer, live_storage.notifier.listen() as hints:
         await listening(hints)
         await killer.execute(f"select pg_terminate_backend(pid) from ({listener} and pid <> pg_backend_pid()) as l")
         await listening(hints)
@@ -277,10 +277,10 @@ async def test_listening_goes_on_after_its_connection_was_killed(live_storage: S
         assert await next_of(hints) == Hint("ready", NAMESPACE, ("mail",))
 
 
-async def test_a_statement_that_was_given_up_on_is_of_unknown_outcome(database_url: str) -> None:
-    storage = open_storage(database_url, pool_size=1, patience=0.2)
+async def test_a_statement_that_was_given_up_on_is_of_unknown_outcome(postgres_url: str) -> None:
+    storage = open_storage(postgres_url, pool_size=1, patience=0.2)
     jobs, held = storage.jobs(NAMESPACE), await given_claimed_job(storage)
-    async with connected(database_url) as other:
+    async with connected(postgres_url) as other:
         lock = other.transaction()
         await lock.start()
         await other.execute("select from dataqueue.job where id = $1 for update", held.id)
@@ -292,10 +292,10 @@ async def test_a_statement_that_was_given_up_on_is_of_unknown_outcome(database_u
     await storage.close()
 
 
-async def test_a_caller_who_left_in_the_middle_leaves_a_usable_storage_behind(database_url: str) -> None:
-    storage = open_storage(database_url, pool_size=1)
+async def test_a_caller_who_left_in_the_middle_leaves_a_usable_storage_behind(postgres_url: str) -> None:
+    storage = open_storage(postgres_url, pool_size=1)
     jobs, held = storage.jobs(NAMESPACE), await given_claimed_job(storage)
-    async with connected(database_url) as other, connected(database_url) as watcher:
+    async with connected(postgres_url) as other, connected(postgres_url) as watcher:
         lock = other.transaction()
         await lock.start()
         await other.execute("select from dataqueue.job where id = $1 for update", held.id)

@@ -30,11 +30,11 @@ async def _is_waiting(connection: Any) -> bool | None:
 
 
 async def test_a_key_that_an_open_transaction_holds_is_refused_within_a_second(
-    live_storage: Storage, database_url: str
+    live_storage: Storage, postgres_url: str
 ) -> None:
     loop, jobs = asyncio.get_running_loop(), live_storage.jobs(NAMESPACE)
     await given_job(live_storage, job_type="mail")
-    async with connected(database_url) as other:
+    async with connected(postgres_url) as other:
         held = other.transaction()
         await held.start()
         await other.execute(HOLD_KEY, new_id(), "k")
@@ -48,11 +48,11 @@ async def test_a_key_that_an_open_transaction_holds_is_refused_within_a_second(
 
 
 async def test_however_many_keys_an_open_transaction_holds_a_shared_write_waits_about_a_second(
-    live_storage: Storage, database_url: str
+    live_storage: Storage, postgres_url: str
 ) -> None:
     loop, jobs = asyncio.get_running_loop(), live_storage.jobs(NAMESPACE)
     await given_job(live_storage, job_type="mail")
-    async with connected(database_url) as other:
+    async with connected(postgres_url) as other:
         held = other.transaction()
         await held.start()
         for n in range(8):
@@ -69,10 +69,10 @@ async def test_however_many_keys_an_open_transaction_holds_a_shared_write_waits_
 
 
 async def test_an_open_transaction_on_a_key_delays_no_enqueue_without_one(
-    live_storage: Storage, database_url: str
+    live_storage: Storage, postgres_url: str
 ) -> None:
     await given_job(live_storage, job_type="mail")
-    async with connected(database_url) as other, other.transaction():
+    async with connected(postgres_url) as other, other.transaction():
         await other.execute(HOLD_KEY, new_id(), "k")
         await asyncio.wait_for(live_storage.jobs(NAMESPACE).enqueue([[new_job(job_type="mail")]]), 0.9)
         await asyncio.wait_for(live_storage.jobs(NAMESPACE).enqueue([[new_job(idempotency_key="l")]]), 0.9)
@@ -80,11 +80,11 @@ async def test_an_open_transaction_on_a_key_delays_no_enqueue_without_one(
 
 @pytest.mark.parametrize("commits", [True, False])
 async def test_a_waiting_enqueue_goes_by_what_became_of_the_transaction_it_waited_for(
-    live_storage: Storage, database_url: str, commits: bool
+    live_storage: Storage, postgres_url: str, commits: bool
 ) -> None:
     jobs, theirs = live_storage.jobs(NAMESPACE), new_id()
     await given_job(live_storage, job_type="mail")
-    async with connected(database_url) as other, connected(database_url) as watcher:
+    async with connected(postgres_url) as other, connected(postgres_url) as watcher:
         held = other.transaction()
         await held.start()
         await other.execute(HOLD_KEY, theirs, "k")

@@ -8,11 +8,11 @@ from tests.storage.given import LEASE, NAMESPACE, given_claimed_jobs
 from tests.storage.raw import connected
 
 
-async def test_a_row_that_is_held_costs_a_heartbeat_no_other_lease(storage: Storage, database_url: str) -> None:
+async def test_a_row_that_is_held_costs_a_heartbeat_no_other_lease(storage: Storage, postgres_url: str) -> None:
     jobs = storage.jobs(NAMESPACE)
     held, free = await given_claimed_jobs(storage, 2)
     before = [(await jobs.get(job.id)).lease_expires_at for job in (held, free)]
-    async with connected(database_url) as other:
+    async with connected(postgres_url) as other:
         transaction = other.transaction()
         await transaction.start()
         await other.execute("select from dataqueue.job where id = $1 for update", held.id)

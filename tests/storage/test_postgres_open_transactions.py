@@ -32,10 +32,10 @@ ENQUEUED: Final = """
 
 
 @pytest.fixture
-async def held_open(live_storage: Storage, database_url: str) -> AsyncIterator[Any]:
+async def held_open(live_storage: Storage, postgres_url: str) -> AsyncIterator[Any]:
     """A transaction that has enqueued jobs of a new type and of a known one, with a key and without."""
     await given_job(live_storage, job_type="mail", status=JobStatus.COMPLETED)
-    async with connected(database_url) as connection:
+    async with connected(postgres_url) as connection:
         # There is a day of events to make room for, and one that is too old to be kept.
         last = await connection.fetchval(LAST_DAY)
         await connection.execute(f"drop table {last}; {OLD_DAY}")
@@ -119,5 +119,5 @@ async def test_the_jobs_it_took_back_were_never_there_and_those_it_commits_are(
     assert answer.created
 
 
-async def test_it_does_not_keep_a_migration_that_changes_nothing(held_open: Any, database_url: str) -> None:
-    await asyncio.wait_for(migrate(database_url), 5)
+async def test_it_does_not_keep_a_migration_that_changes_nothing(held_open: Any, postgres_url: str) -> None:
+    await asyncio.wait_for(migrate(postgres_url), 5)

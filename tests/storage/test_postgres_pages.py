@@ -87,7 +87,7 @@ async def test_a_job_that_is_larger_than_a_page_is_one(storage: Storage, monkeyp
 
 @pytest.mark.parametrize("many", ["pending of the type", "completed of others"])
 async def test_completed_jobs_of_a_type_are_found_among_the_fewer(
-    storage: Storage, database_url: str, many: str
+    storage: Storage, postgres_url: str, many: str
 ) -> None:
     """They are in no index of their own: the page walks all of the type, or all that are completed."""
     assert isinstance(storage, PostgresStorage)
@@ -100,7 +100,7 @@ async def test_completed_jobs_of_a_type_are_found_among_the_fewer(
         claimed = await claim(jobs, "other", limit=1000)
         await jobs.complete([job.lease for job in claimed], outputs=[None] * 1000)
     await storage.upkeep.fold_counts(limit=10_000)
-    async with connected(database_url) as connection:
+    async with connected(postgres_url) as connection:
         await connection.execute("analyze")
     async with explaining_each(storage.database) as plans:
         page = await jobs.page(JobFilter(job_types=("mail",), statuses=(JobStatus.COMPLETED,)), before=None, limit=10)

@@ -127,30 +127,30 @@ async def buffers_per_job(storage: PostgresStorage, url: str, backlog: int) -> d
     return {verb.__name__.strip("_"): (await verb(storage)).buffers() / BATCH for verb in HOT}
 
 
-async def test_buffers_for_a_job_do_not_grow_with_what_is_not_ready(live_storage: Storage, database_url: str) -> None:
+async def test_buffers_for_a_job_do_not_grow_with_what_is_not_ready(live_storage: Storage, postgres_url: str) -> None:
     assert isinstance(live_storage, PostgresStorage)
     # A first round: the logs and indexes that the verbs themselves fill are then two levels deep in both that count.
-    await buffers_per_job(live_storage, database_url, FEW)
-    few = await buffers_per_job(live_storage, database_url, 0)
-    many = await buffers_per_job(live_storage, database_url, BACKLOG)
+    await buffers_per_job(live_storage, postgres_url, FEW)
+    few = await buffers_per_job(live_storage, postgres_url, 0)
+    many = await buffers_per_job(live_storage, postgres_url, BACKLOG)
     log.info("buffers per job with few and with many jobs that are not ready: %s, %s", few, many)
     too_many = {verb: (few[verb], many[verb]) for verb in few if many[verb] > 1.3 * few[verb]}
     assert not too_many
 
 
 async def test_a_claim_does_not_walk_over_jobs_that_an_open_snapshot_keeps(
-    live_storage: Storage, database_url: str
+    live_storage: Storage, postgres_url: str
 ) -> None:
     assert isinstance(live_storage, PostgresStorage)
     jobs = live_storage.jobs(NAMESPACE)
     jobs._low_water = LowWater(monotonic=lambda: 0.0)  # so that no full look falls into a measurement
-    await given_backlog(live_storage, database_url, 0)
+    await given_backlog(live_storage, postgres_url, 0)
     await jobs.enqueue([[new_job(job_type="mail") for _ in range(1000)] for _ in range(3)])
 
     async def claim_a_batch() -> list[ClaimedJob]:
         return await claim(jobs, "mail", limit=BATCH)
 
-    async with connected(database_url) as dump, dump.transaction(isolation="repeatable_read"):
+    async with connected(postgres_url) as dump, dump.transaction(isolation="repeatable_read"):
         await dump.fetchval("select count(*) from dataqueue.job")
         first = (await explained(live_storage, "jobs/claim", claim_a_batch)).buffers_for("job_ready")
         for _ in range(25):
@@ -160,9 +160,9 @@ async def test_a_claim_does_not_walk_over_jobs_that_an_open_snapshot_keeps(
     assert last <= 2 * first
 
 
-async def test_reports_reach_their_jobs_by_primary_key_alone(live_storage: Storage, database_url: str) -> None:
+async def test_reports_reach_their_jobs_by_primary_key_alone(live_storage: Storage, postgres_url: str) -> None:
     assert isinstance(live_storage, PostgresStorage)
-    await given_backlog(live_storage, database_url, BACKLOG)
+    await given_backlog(live_storage, postgres_url, BACKLOG)
     for verb in REPORTS:
         plan = await verb(live_storage)
         assert plan.indexes_used() <= {
@@ -174,18 +174,18 @@ async def test_reports_reach_their_jobs_by_primary_key_alone(live_storage: Stora
         assert plan.tables_read_whole() <= {"job_type"}
 
 
-async def test_a_claim_finds_its_jobs_by_the_index_of_what_is_ready(live_storage: Storage, database_url: str) -> None:
+async def test_a_claim_finds_its_jobs_by_the_index_of_what_is_ready(live_storage: Storage, postgres_url: str) -> None:
     assert isinstance(live_storage, PostgresStorage)
-    await given_backlog(live_storage, database_url, BACKLOG)
+    await given_backlog(live_storage, postgres_url, BACKLOG)
     for verb in (_claim, _claim_of_two_types):
         plan = await verb(live_storage)
         assert plan.indexes_used() <= {*PRIMARY_KEYS, OF_TYPES, "job_ready"}
         assert plan.tables_read_whole() <= {"job_type"}
 
 
-async def test_a_heartbeat_touches_no_index(live_storage: Storage, database_url: str) -> None:
+async def test_a_heartbeat_touches_no_index(live_storage: Storage, postgres_url: str) -> None:
     assert isinstance(live_storage, PostgresStorage)
-    await given_backlog(live_storage, database_url, 0)
+    await given_backlog(live_storage, postgres_url, 0)
     leases = [held.lease for held in await given_held(live_storage)]
     before = await _updates(live_storage)
     for _ in range(10):

@@ -19,7 +19,7 @@ from dataqueue.storage.postgres.storage import PostgresStorage
 from tests.storage.given import NAMESPACE, SECOND, claim, events_of, given_job, new_job
 from tests.storage.plans import explaining, walk
 from tests.storage.raw import connected
-from tests.storage.test_migrations import PARTITIONS, names, where_events_are
+from tests.storage.test_postgres_migrations import PARTITIONS, names, where_events_are
 
 DAY = timedelta(days=1)
 KEPT = Retention(completed=DAY, failed=DAY, cancelled=DAY)
@@ -46,38 +46,38 @@ async def partitions(url: str) -> list[str]:
 
 
 async def test_whole_days_that_are_old_enough_are_dropped_and_said_to_be_as_many_events_as_they_had(
-    live_storage: Storage, database_url: str
+    live_storage: Storage, postgres_url: str
 ) -> None:
     job = await given_job(live_storage)
-    before = await partitions(database_url)
-    await given_day(database_url, 40, events=3)
-    await given_day(database_url, 35)
-    await given_day(database_url, 31, events=2)
-    young = await given_day(database_url, 29, events=1)
+    before = await partitions(postgres_url)
+    await given_day(postgres_url, 40, events=3)
+    await given_day(postgres_url, 35)
+    await given_day(postgres_url, 31, events=2)
+    young = await given_day(postgres_url, 29, events=1)
     assert await live_storage.upkeep.prune_events(keep=30 * DAY) == 5
-    assert await partitions(database_url) == sorted([*before, young])
+    assert await partitions(postgres_url) == sorted([*before, young])
     assert await live_storage.upkeep.prune_events(keep=30 * DAY) == 0
     assert len(await events_of(live_storage, job.id)) == 1
 
 
 async def test_a_day_is_kept_until_its_last_moment_is_old_enough(
-    storage: Storage, database_url: str, clock: ManualClock
+    storage: Storage, postgres_url: str, clock: ManualClock
 ) -> None:
-    day = (await partitions(database_url))[0]
+    day = (await partitions(postgres_url))[0]
     end = datetime.strptime(day, "event_%Y%m%d").replace(tzinfo=UTC) + DAY
     clock.advance(end + 10 * DAY - clock.now() - timedelta(microseconds=1))
     await storage.upkeep.prune_events(keep=10 * DAY)
-    assert day in await partitions(database_url)
+    assert day in await partitions(postgres_url)
     clock.advance(timedelta(microseconds=1))
     await storage.upkeep.prune_events(keep=10 * DAY)
-    assert day not in await partitions(database_url)
+    assert day not in await partitions(postgres_url)
 
 
 async def test_somebody_who_reads_the_log_delays_the_drop_and_nobody_else(
-    live_storage: Storage, database_url: str
+    live_storage: Storage, postgres_url: str
 ) -> None:
-    old = await given_day(database_url, 40, events=1)
-    async with connected(database_url) as dump, dump.transaction(isolation="repeatable_read"):
+    old = await given_day(postgres_url, 40, events=1)
+    async with connected(postgres_url) as dump, dump.transaction(isolation="repeatable_read"):
         await dump.fetchval("select count(*) from dataqueue.event")
         pruning = asyncio.create_task(live_storage.upkeep.prune_events(keep=30 * DAY))
         slowest = 0.0
@@ -88,16 +88,16 @@ async def test_somebody_who_reads_the_log_delays_the_drop_and_nobody_else(
         assert pruning.result() == 0
         # They wait for 200 ms; the rest is for a busy machine.
         assert slowest < 1
-    assert old in await partitions(database_url)
+    assert old in await partitions(postgres_url)
     assert await live_storage.upkeep.prune_events(keep=30 * DAY) == 1
-    assert old not in await partitions(database_url)
+    assert old not in await partitions(postgres_url)
 
 
 async def test_whoever_holds_only_an_old_day_delays_its_drop_without_being_waited_for(
-    live_storage: Storage, database_url: str
+    live_storage: Storage, postgres_url: str
 ) -> None:
-    old = await given_day(database_url, 40, events=1)
-    async with connected(database_url) as reader, reader.transaction():
+    old = await given_day(postgres_url, 40, events=1)
+    async with connected(postgres_url) as reader, reader.transaction():
         await reader.execute(f"lock table dataqueue.{old} in access share mode")
         assert await live_storage.upkeep.prune_events(keep=30 * DAY) == 0
         await asyncio.wait_for(given_job(live_storage), 2)
@@ -105,11 +105,11 @@ async def test_whoever_holds_only_an_old_day_delays_its_drop_without_being_waite
 
 
 async def test_any_number_may_prune_and_prepare_the_log_while_jobs_are_enqueued(
-    live_storage: Storage, database_url: str
+    live_storage: Storage, postgres_url: str
 ) -> None:
-    ahead = await partitions(database_url)
+    ahead = await partitions(postgres_url)
     for ago in (40, 41, 42):
-        await given_day(database_url, ago, events=2)
+        await given_day(postgres_url, ago, events=2)
     jobs, stop = live_storage.jobs(NAMESPACE), asyncio.Event()
 
     async def keep_enqueueing() -> int:
@@ -121,7 +121,7 @@ async def test_any_number_may_prune_and_prepare_the_log_while_jobs_are_enqueued(
 
     writing = asyncio.create_task(keep_enqueueing())
     pruned = 0
-    while len(await partitions(database_url)) > len(ahead):
+    while len(await partitions(postgres_url)) > len(ahead):
         found = await asyncio.gather(
             *(live_storage.upkeep.prune_events(keep=30 * DAY) for _ in range(4)),
             live_storage.upkeep.prepare_event_log(),
@@ -130,27 +130,27 @@ async def test_any_number_may_prune_and_prepare_the_log_while_jobs_are_enqueued(
     stop.set()
     written = await writing
     assert pruned == 6
-    assert await partitions(database_url) == ahead
-    assert sum((await where_events_are(database_url)).values()) == written
+    assert await partitions(postgres_url) == ahead
+    assert sum((await where_events_are(postgres_url)).values()) == written
 
 
 async def test_events_that_nobody_had_made_room_for_go_row_by_row(
-    storage: Storage, database_url: str, clock: ManualClock
+    storage: Storage, postgres_url: str, clock: ManualClock
 ) -> None:
     for _ in range(3):
         await given_job(storage)
-    assert await where_events_are(database_url) == {"event_default": 3}
+    assert await where_events_are(postgres_url) == {"event_default": 3}
     clock.advance(2 * DAY + SECOND)
     await given_job(storage)
-    async with connected(database_url) as connection:
-        for partition in (await partitions(database_url))[:-1]:
+    async with connected(postgres_url) as connection:
+        for partition in (await partitions(postgres_url))[:-1]:
             await connection.execute(f"drop table dataqueue.{partition}")
     assert await storage.upkeep.prune_events(keep=2 * DAY) == 3
-    assert await where_events_are(database_url) == {"event_default": 1}
+    assert await where_events_are(postgres_url) == {"event_default": 1}
 
 
 async def test_jobs_that_are_kept_are_passed_by_the_index_from_the_oldest(
-    storage: PostgresStorage, database_url: str, clock: ManualClock
+    storage: PostgresStorage, postgres_url: str, clock: ManualClock
 ) -> None:
     jobs = storage.jobs(NAMESPACE)
     old = [new_job(job_type="a") for _ in range(40)]
@@ -161,7 +161,7 @@ async def test_jobs_that_are_kept_are_passed_by_the_index_from_the_oldest(
         young = [new_job(job_type="b") for _ in range(100)]
         await jobs.enqueue([young])
         await jobs.complete([job.lease for job in await claim(jobs, "b")], outputs=[None] * 100)
-    async with connected(database_url) as connection:
+    async with connected(postgres_url) as connection:
         await connection.execute("vacuum analyze dataqueue.job")
     async with explaining(storage.database, "upkeep/find_ended") as plans:
         assert (await storage.upkeep.prune(KEPT, limit=10)).count == 10
@@ -176,7 +176,7 @@ async def test_jobs_that_are_kept_are_passed_by_the_index_from_the_oldest(
     "table", ["type_count", "tag_count", "minute_count", "type_delta", "tag_delta", "minute_delta"]
 )
 async def test_nothing_is_left_in_the_tables_of_counts_of_what_is_gone(
-    storage: Storage, database_url: str, clock: ManualClock, table: str
+    storage: Storage, postgres_url: str, clock: ManualClock, table: str
 ) -> None:
     for status in (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED):
         await given_job(storage, status=status, tags=("x",))
@@ -188,7 +188,7 @@ async def test_nothing_is_left_in_the_tables_of_counts_of_what_is_gone(
     await storage.jobs(NAMESPACE).cancel([other.id])
     await storage.jobs(NAMESPACE).delete([other.id])
     await storage.upkeep.fold_counts(limit=1000)
-    async with connected(database_url) as connection:
+    async with connected(postgres_url) as connection:
         rows = await connection.fetch(f"select * from dataqueue.{table}")
     if table == "minute_count":
         assert {row["minute"] for row in rows} == {clock.now().replace(second=0)}
@@ -198,21 +198,21 @@ async def test_nothing_is_left_in_the_tables_of_counts_of_what_is_gone(
 
 @pytest.mark.parametrize("table", ["job", "job_spec", "job_result", "job_tag"])
 async def test_nothing_is_left_of_a_job_that_was_pruned(
-    storage: Storage, database_url: str, clock: ManualClock, table: str
+    storage: Storage, postgres_url: str, clock: ManualClock, table: str
 ) -> None:
     await given_job(storage, status=JobStatus.FAILED, tags=("x", "y"), idempotency_key="k")
     clock.advance(DAY + SECOND)
     assert (await storage.upkeep.prune(KEPT, limit=10)).count == 1
-    async with connected(database_url) as connection:
+    async with connected(postgres_url) as connection:
         assert await connection.fetchval(f"select count(*) from dataqueue.{table}") == 0
 
 
 @pytest.mark.parametrize("first", [1, 300])
 async def test_counting_costs_a_batch_the_same_whatever_its_session_began_with(
-    live_storage: PostgresStorage, database_url: str, first: int
+    live_storage: PostgresStorage, postgres_url: str, first: int
 ) -> None:
     """A session plans the triggers' statements once: a plan that is good for one row only makes it quadratic."""
-    async with connected(database_url) as connection:
+    async with connected(postgres_url) as connection:
         await connection.execute("load 'auto_explain'")
         await connection.execute("set auto_explain.log_min_duration = 0; set auto_explain.log_nested_statements = on")
         await connection.execute("set client_min_messages = log; set auto_explain.log_format = json")

@@ -20,10 +20,10 @@ from tests.storage.test_hints import heard
 
 
 async def test_a_report_that_the_server_cancels_is_of_unknown_outcome_and_can_be_repeated(
-    live_storage: Storage, database_url: str
+    live_storage: Storage, postgres_url: str
 ) -> None:
     jobs, held = live_storage.jobs(NAMESPACE), await given_claimed_job(live_storage)
-    async with connected(database_url) as other, connected(database_url) as killer:
+    async with connected(postgres_url) as other, connected(postgres_url) as killer:
         lock = other.transaction()
         await lock.start()
         await other.execute("select from dataqueue.job where id = $1 for update", held.id)
@@ -51,11 +51,11 @@ async def test_an_output_that_the_database_cannot_hold_is_refused(live_storage: 
     assert await jobs.complete([held.lease], outputs=[Json("1")]) == [Reported.OK]
 
 
-async def test_a_connection_that_takes_no_writes_is_not_used_again(database_url: str) -> None:
+async def test_a_connection_that_takes_no_writes_is_not_used_again(postgres_url: str) -> None:
     """As after a failover, when the address leads to another server and the pool still holds the former primary."""
-    database, job = make_url(database_url).database, new_job(job_type=a_type())
-    storage = open_storage(database_url, pool_size=1)
-    async with connected(database_url) as other:
+    database, job = make_url(postgres_url).database, new_job(job_type=a_type())
+    storage = open_storage(postgres_url, pool_size=1)
+    async with connected(postgres_url) as other:
         await other.execute(f'alter database "{database}" set default_transaction_read_only = on')
         with pytest.raises(StorageUnavailable) as away:
             await storage.jobs(NAMESPACE).enqueue([[job]])
@@ -70,7 +70,7 @@ async def test_listening_goes_on_after_its_connection_fell_silent(
     severed: tuple[Severing, Storage], live_storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As when a balancer forgets it: no end of the connection is told."""
-    monkeypatch.setattr(notifier, "_SILENCE", 0.1)
+    monkeypatch.setattr(notifier, "SILENCE", 0.1)
     monkeypatch.setattr(notifier, "_CONNECT_TIMEOUT", 0.5)
     severing, storage = severed
     before, after = Hint("ready", NAMESPACE, ("before",)), Hint("ready", NAMESPACE, ("after",))

@@ -42,11 +42,11 @@ FULL: Final[dict[str, Any]] = {
 
 
 @pytest.fixture(params=NAMES)
-async def caller(request: pytest.FixtureRequest, database_url: str) -> AsyncIterator[Caller]:
+async def caller(request: pytest.FixtureRequest, postgres_url: str) -> AsyncIterator[Caller]:
     """A caller of each kind, with a table of their own."""
-    async with connected(database_url) as connection:
+    async with connected(postgres_url) as connection:
         await connection.execute("create table business (id int)")
-    async with KINDS[request.param](database_url) as one:
+    async with KINDS[request.param](postgres_url) as one:
         yield one
 
 
@@ -61,7 +61,7 @@ async def everything(url: str) -> dict[str, list[str]]:
 
 
 async def test_a_job_is_there_when_the_caller_commits_and_not_before(
-    caller: Caller, live_storage: Storage, database_url: str
+    caller: Caller, live_storage: Storage, postgres_url: str
 ) -> None:
     jobs, job = live_storage.jobs(NAMESPACE), new_job(**FULL)
     await caller.execute("insert into business values (1)")
@@ -82,17 +82,17 @@ async def test_a_job_is_there_when_the_caller_commits_and_not_before(
     assert found.run_at == found.created_at
     assert found.idempotency_key == FULL["idempotency_key"]
     assert await told(live_storage, job.id) == ["job:added"]
-    assert (await everything(database_url))["public.business"] == ["(1)"]
+    assert (await everything(postgres_url))["public.business"] == ["(1)"]
 
 
-async def test_a_rollback_leaves_nothing_at_all(caller: Caller, live_storage: Storage, database_url: str) -> None:
+async def test_a_rollback_leaves_nothing_at_all(caller: Caller, live_storage: Storage, postgres_url: str) -> None:
     jobs = live_storage.jobs(NAMESPACE)
     await jobs.enqueue([[new_job(job_type="mail/welcome:1", dead_letter_job_type="graveyard")]])
-    before = await everything(database_url)
+    before = await everything(postgres_url)
     await caller.execute("insert into business values (1)")
     await caller.enqueue(jobs, new_job(**FULL), new_job(job_type="mail/welcome:1"))
     await caller.rollback()
-    assert await everything(database_url) == before
+    assert await everything(postgres_url) == before
 
 
 async def test_going_back_to_a_savepoint_takes_the_jobs_since_then(caller: Caller, live_storage: Storage) -> None:
@@ -163,11 +163,11 @@ async def test_an_id_that_is_taken_is_named_and_the_transaction_has_failed(
 
 @OF_EACH_DRIVER
 async def test_a_key_that_another_transaction_holds_is_refused_within_a_second_or_so(
-    caller: Caller, live_storage: Storage, database_url: str
+    caller: Caller, live_storage: Storage, postgres_url: str
 ) -> None:
     loop, jobs = asyncio.get_running_loop(), live_storage.jobs(NAMESPACE)
     await jobs.enqueue([[new_job(job_type="mail")]])
-    async with connected(database_url) as other, other.transaction():
+    async with connected(postgres_url) as other, other.transaction():
         await other.execute("select dataqueue_enqueue('mail', idempotency_key => 'k')")
         asked_at = loop.time()
         with pytest.raises(IdempotencyInProgress):
@@ -203,12 +203,12 @@ async def test_a_snapshot_from_before_the_type_was_known_is_no_obstacle(caller: 
 
 
 @pytest.mark.parametrize("kind", ["asyncpg", "AsyncSession", "Session", "psycopg"])
-async def test_many_jobs_keep_their_order(kind: str, live_storage: Storage, database_url: str) -> None:
+async def test_many_jobs_keep_their_order(kind: str, live_storage: Storage, postgres_url: str) -> None:
     jobs = live_storage.jobs(NAMESPACE)
     await jobs.enqueue([[new_job(job_type="mail")]])
     await claim(jobs, "mail")
     wanted = [new_job(job_type="mail", payload=Json(str(number))) for number in range(2300)]
-    async with KINDS[kind](database_url) as caller:
+    async with KINDS[kind](postgres_url) as caller:
         answers = await caller.enqueue(jobs, *wanted)
         await caller.commit()
     assert [answer.id for answer in answers] == [job.id for job in wanted]
@@ -219,12 +219,12 @@ async def test_many_jobs_keep_their_order(kind: str, live_storage: Storage, data
 
 @pytest.mark.parametrize(("count", "size"), [(50, 200_000), (2300, 1)])
 async def test_many_jobs_go_in_several_statements_of_one_transaction(
-    count: int, size: int, live_storage: Storage, database_url: str
+    count: int, size: int, live_storage: Storage, postgres_url: str
 ) -> None:
     jobs, payload = live_storage.jobs(NAMESPACE), Json(json.dumps("x" * size))
     wanted = [new_job(job_type="mail", payload=payload) for _ in range(count)]
     sent: list[int] = []
-    async with KINDS["asyncpg"](database_url) as caller:
+    async with KINDS["asyncpg"](postgres_url) as caller:
         caller.connection.add_query_logger(lambda record: sent.append(sum(map(len, record.args or ()))))
         answers = await caller.enqueue(jobs, *wanted)
         await caller.rollback()
@@ -238,10 +238,10 @@ async def test_many_jobs_go_in_several_statements_of_one_transaction(
 
 @pytest.mark.parametrize("kind", ["asyncpg", "AsyncSession", "Session in an async method"])
 async def test_a_new_type_is_registered_ahead_so_that_its_job_needs_no_admission(
-    kind: str, live_storage: Storage, database_url: str
+    kind: str, live_storage: Storage, postgres_url: str
 ) -> None:
     jobs, job = live_storage.jobs(NAMESPACE), new_job(dead_letter_job_type="graveyard")
-    async with KINDS[kind](database_url) as caller:
+    async with KINDS[kind](postgres_url) as caller:
         await caller.enqueue(jobs, job)
         await caller.commit()
     assert [claimed.id for claimed in await claim(jobs, job.job_type)] == [job.id]
@@ -249,10 +249,10 @@ async def test_a_new_type_is_registered_ahead_so_that_its_job_needs_no_admission
 
 @OF_EACH_DRIVER
 async def test_a_connection_that_breaks_says_so_in_its_drivers_words(
-    caller: Caller, live_storage: Storage, database_url: str
+    caller: Caller, live_storage: Storage, postgres_url: str
 ) -> None:
     await caller.execute("insert into business values (1)")
-    async with connected(database_url) as other:
+    async with connected(postgres_url) as other:
         await other.execute("""select pg_terminate_backend(pid) from pg_locks
             where relation = 'business'::regclass and pid <> pg_backend_pid()""")
     with pytest.raises(Exception, match=r"(?i)clos|terminat|lost|connection") as broken:
@@ -260,8 +260,8 @@ async def test_a_connection_that_breaks_says_so_in_its_drivers_words(
     assert not isinstance(broken.value, DataQueueError)
 
 
-async def test_no_job_at_all_is_no_statement_at_all(live_storage: Storage, database_url: str) -> None:
-    async with KINDS["asyncpg"](database_url) as caller:
+async def test_no_job_at_all_is_no_statement_at_all(live_storage: Storage, postgres_url: str) -> None:
+    async with KINDS["asyncpg"](postgres_url) as caller:
         with pytest.raises(asyncpg.PostgresError):
             await caller.connection.execute("nonsense")  # from now on every statement would fail
         assert await caller.enqueue(live_storage.jobs(NAMESPACE)) == []
@@ -278,10 +278,10 @@ async def test_no_job_at_all_is_no_statement_at_all(live_storage: Storage, datab
     ids=str,
 )
 async def test_a_time_to_come_is_kept_to_the_microsecond(
-    times: dict[str, Any], live_storage: Storage, database_url: str
+    times: dict[str, Any], live_storage: Storage, postgres_url: str
 ) -> None:
     jobs, job = live_storage.jobs(NAMESPACE), new_job(**times)
-    async with KINDS["asyncpg"](database_url) as caller:
+    async with KINDS["asyncpg"](postgres_url) as caller:
         await caller.enqueue(jobs, job)
         await caller.commit()
     found = await jobs.get(job.id)
@@ -290,9 +290,9 @@ async def test_a_time_to_come_is_kept_to_the_microsecond(
 
 
 @pytest.mark.parametrize("payload", ["null", "0", '""', "[]", '{"a":1.0,"b":1e2,"ü":"\\u00e9"}'])
-async def test_a_payload_comes_back_as_it_went_in(payload: str, live_storage: Storage, database_url: str) -> None:
+async def test_a_payload_comes_back_as_it_went_in(payload: str, live_storage: Storage, postgres_url: str) -> None:
     jobs, job = live_storage.jobs(NAMESPACE), new_job(payload=Json(payload))
-    async with KINDS["psycopg"](database_url) as caller:
+    async with KINDS["psycopg"](postgres_url) as caller:
         await caller.enqueue(jobs, job)
         await caller.commit()
     assert (await jobs.get(job.id)).payload == payload

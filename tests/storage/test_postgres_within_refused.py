@@ -32,30 +32,30 @@ async def test_a_connection_of_another_kind_is_refused_with_the_kinds_there_are(
 
 @pytest.mark.parametrize("kind", ["asyncpg", "AsyncSession", "AsyncConnection", "psycopg AsyncConnection"])
 async def test_an_asynchronous_connection_is_refused_by_the_synchronous_method(
-    kind: str, live_storage: Storage, database_url: str
+    kind: str, live_storage: Storage, postgres_url: str
 ) -> None:
-    async with KINDS[kind](database_url) as caller:
+    async with KINDS[kind](postgres_url) as caller:
         with pytest.raises(Invalid, match="give a Session or Connection of SQLAlchemy"):
             live_storage.jobs(NAMESPACE).enqueue_within_sync(caller.connection, [new_job()])
 
 
 async def test_a_connection_in_no_transaction_is_refused_and_stores_nothing(
-    live_storage: Storage, database_url: str
+    live_storage: Storage, postgres_url: str
 ) -> None:
     jobs, job = live_storage.jobs(NAMESPACE), new_job()
     refused = pytest.raises(Invalid, match="in no transaction")
-    alone = await asyncpg.connect(conninfo_url(database_url))
+    alone = await asyncpg.connect(conninfo_url(postgres_url))
     with refused:
         await jobs.enqueue_within(alone, [job])
     await alone.close()
-    async with await psycopg.AsyncConnection.connect(conninfo_url(database_url), autocommit=True) as own:
+    async with await psycopg.AsyncConnection.connect(conninfo_url(postgres_url), autocommit=True) as own:
         with refused:
             await jobs.enqueue_within(own, [job])
         async with own.transaction():
             await jobs.enqueue_within(own, [new_job()])
-    with psycopg.connect(conninfo_url(database_url), autocommit=True) as plain, refused:
+    with psycopg.connect(conninfo_url(postgres_url), autocommit=True) as plain, refused:
         jobs.enqueue_within_sync(plain, [job])
-    url, auto = make_url(database_url), {"isolation_level": "AUTOCOMMIT"}
+    url, auto = make_url(postgres_url), {"isolation_level": "AUTOCOMMIT"}
     for driver in ("postgresql+asyncpg", "postgresql+psycopg"):
         engine = create_async_engine(url.set(drivername=driver), poolclass=NullPool, execution_options=auto)
         async with engine.connect() as connection:
@@ -69,15 +69,15 @@ async def test_a_connection_in_no_transaction_is_refused_and_stores_nothing(
 
 
 async def test_what_a_connection_was_taught_of_rows_and_json_does_not_matter(
-    live_storage: Storage, database_url: str
+    live_storage: Storage, postgres_url: str
 ) -> None:
     jobs, job = live_storage.jobs(NAMESPACE), new_job(payload=Json('{"a":1}'))
     taught: psycopg.Connection[Any] = psycopg.connect(
-        conninfo_url(database_url), row_factory=dict_row, cursor_factory=psycopg.RawCursor
+        conninfo_url(postgres_url), row_factory=dict_row, cursor_factory=psycopg.RawCursor
     )
     with taught:
         assert jobs.enqueue_within_sync(taught, [job])[0].created
-    other = await asyncpg.connect(conninfo_url(database_url))
+    other = await asyncpg.connect(conninfo_url(postgres_url))
     await other.set_type_codec("json", encoder=json.dumps, decoder=json.loads, schema="pg_catalog")
     async with other.transaction():
         second = new_job(payload=Json('{"a":1}'))
@@ -86,16 +86,16 @@ async def test_what_a_connection_was_taught_of_rows_and_json_does_not_matter(
     assert {(await jobs.get(one.id)).payload for one in (job, second)} == {'{"a":1}'}
 
 
-async def test_a_role_that_may_not_enqueue_is_told_what_to_grant(live_storage: Storage, database_url: str) -> None:
-    async with KINDS["psycopg"](database_url) as caller:
+async def test_a_role_that_may_not_enqueue_is_told_what_to_grant(live_storage: Storage, postgres_url: str) -> None:
+    async with KINDS["psycopg"](postgres_url) as caller:
         await caller.execute("create role stranger")
         await caller.execute("set local role stranger")
         with pytest.raises(StorageNotReady, match="grant dataqueue_enqueuer"):
             await caller.enqueue(live_storage.jobs(NAMESPACE), new_job())
 
 
-async def test_a_database_without_our_tables_is_told_to_migrate(live_storage: Storage, database_url: str) -> None:
-    elsewhere = make_url(database_url).set(database="postgres").render_as_string()
+async def test_a_database_without_our_tables_is_told_to_migrate(live_storage: Storage, postgres_url: str) -> None:
+    elsewhere = make_url(postgres_url).set(database="postgres").render_as_string()
     for kind in ("psycopg", "AsyncSession"):
         async with KINDS[kind](elsewhere) as caller:
             with pytest.raises(StorageNotReady, match="`dataqueue migrate`"):
@@ -103,11 +103,11 @@ async def test_a_database_without_our_tables_is_told_to_migrate(live_storage: St
 
 
 async def test_the_callers_connection_is_enough_when_the_queues_own_are_gone(
-    live_storage: Storage, database_url: str
+    live_storage: Storage, postgres_url: str
 ) -> None:
     gone = open_storage("postgresql://queue@/nothing?host=/nowhere")
     job = new_job(job_type="mail", dead_letter_job_type="graveyard")
-    async with KINDS["AsyncSession"](database_url) as caller:
+    async with KINDS["AsyncSession"](postgres_url) as caller:
         await caller.enqueue(gone.jobs(NAMESPACE), job)
         await caller.commit()
     await gone.close()

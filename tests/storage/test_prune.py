@@ -192,13 +192,13 @@ async def test_one_namespace_can_be_pruned_alone_and_all_together(storage: Stora
 
 
 async def test_many_may_prune_while_jobs_are_retried_and_each_job_goes_once(
-    database_url: str, live_storage: Storage
+    storage_url: str, live_storage: Storage
 ) -> None:
     jobs, job_type = live_storage.jobs(NAMESPACE), "a"
     new = [new_job(job_type=job_type, tags=("x", f"t{n % 3}")) for n in range(200)]
     await jobs.enqueue([new])
     await jobs.cancel([job.id for job in new])
-    others = [open_storage(database_url) for _ in range(3)]
+    others = [open_storage(storage_url) for _ in range(3)]
 
     async def prune(storage: Storage) -> int:
         return sum([(await storage.upkeep.prune(GONE_AT_ONCE, limit=15)).count for _ in range(25)])

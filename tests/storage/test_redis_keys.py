@@ -9,7 +9,7 @@ from typing import Final
 from dataqueue.clock import ManualClock
 from dataqueue.domain.counts import JobTypeSettings
 from dataqueue.domain.edit import JobEdit
-from dataqueue.domain.job import Json
+from dataqueue.domain.job import JobStatus, Json
 from dataqueue.domain.retention import Retention
 from dataqueue.storage.port import Storage
 from dataqueue.storage.redis.keys import OF_A_NAMESPACE, OF_NO_NAMESPACE, SHARED, Key, beginning_of
@@ -62,7 +62,7 @@ async def the_end(storage: Storage, clock: ManualClock) -> None:
         held = await claim(jobs, job_type)
         await jobs.complete([one.lease for one in held], outputs=[None] * len(held))
     statuses = (await storage.tally(NAMESPACE).stats()).by_status
-    assert not statuses["processing"]
+    assert not statuses[JobStatus.PROCESSING]
     clock.advance(2 * HOUR)
     await upkeep.stage(limit=100)
     held = await claim(jobs, "mail", "burial")

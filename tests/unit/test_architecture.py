@@ -14,8 +14,11 @@ PACKAGES: Final = ("dataqueue", "app", "workers")
 FOLDERS: Final = (*PACKAGES, "alembic", "benchmarks", "examples", "docs", "tests")
 # They carry no meaning: whatever is in them belongs where it is used.
 EMPTY_NAMES: Final = {"utils", "util", "helpers", "helper", "common", "misc", "types", "manager", "managers", "base"}
-# Helpers of the tests that look past the port.
-ABOUT_POSTGRES: Final = {"callers.py", "raw.py", "plans.py", "severing.py", "test_migrations.py"}
+# Those that look past the port, or at both backends at a time.
+PAST_THE_PORT: Final = {
+    *("callers.py", "past_the_port.py", "plans.py", "postgres_link.py", "raw.py", "redis_link.py", "severing.py"),
+    *("test_backends_agree.py", "twins.py"),
+}
 # The commands: they hand the environment on to the processes they start.
 EDGE: Final = {"workers/cli_settings.py", "workers/dev.py", "workers/running.py", "workers/serving.py"}
 
@@ -107,11 +110,11 @@ def test_the_tests_of_the_port_know_no_backend() -> None:
     neutral = [
         file
         for file in files(".py", "tests/storage")
-        if not file.name.startswith("test_postgres_") and file.name not in ABOUT_POSTGRES
+        if not file.name.startswith(("test_postgres_", "test_redis_")) and file.name not in PAST_THE_PORT
     ]
     assert len(neutral) > 15
     for file in neutral:
         for node in ast.walk(ast.parse(file.read_text())):
             module = node.module if isinstance(node, ast.ImportFrom) else None
-            assert module is None or "postgres" not in module, name_of(file)
+            assert module is None or not {"postgres", "redis"} & set(module.split(".")), name_of(file)
             assert module is None or module.split(".")[0] not in {"asyncpg", "sqlalchemy"}, name_of(file)

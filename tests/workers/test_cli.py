@@ -12,14 +12,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import asyncpg
 import pytest
 
 from dataqueue.domain.job import FailureReason, Job, JobStatus, NewJob
 from dataqueue.domain.keys import PREFIX, Scope, digest_of
 from dataqueue.ids import new_id
 from dataqueue.settings import WorkerSettings
-from dataqueue.storage.embedded import EmbeddedPostgres
 from dataqueue.storage.port import Storage
 from tests.workers.processes import POLL, until
 from workers import cli_dev, cli_keys, cli_serve, cli_worker
@@ -30,19 +28,6 @@ ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-P", "-m", "workers"]
 COMMANDS: list[tuple[str, ...]] = [(), ("dev",), ("serve",), ("worker",), ("migrate",), ("keys",), ("keys", "create")]
 NOWHERE = "postgresql://queue:hunter2@127.0.0.1:1/queue"
-
-
-@pytest.fixture
-async def empty_database_url(postgres: EmbeddedPostgres) -> AsyncIterator[str]:
-    """A database without our tables."""
-    name = f"empty_{new_id().hex}"
-    connection = await asyncpg.connect(host=str(postgres.socket_folder), user="queue", database="postgres")
-    try:
-        await connection.execute(f'create database "{name}"')
-        yield postgres.url_for(name)
-        await connection.execute(f'drop database "{name}" with (force)')
-    finally:
-        await connection.close()
 
 
 @dataclass(frozen=True)
@@ -159,6 +144,8 @@ def test_a_variable_that_is_empty_is_one_that_was_not_given(monkeypatch: pytest.
             "cannot reach postgresql+asyncpg://me:***@db:5432/queue now",
         ),
         ("redis://:secret@db", "redis://:***@db"),
+        ("rediss://me:se%2Fcret@db:6379/0", "rediss://me:***@db:6379/0"),
+        ("unix://me:secret@/tmp/redis.sock?db=0", "unix://me:***@/tmp/redis.sock?db=0"),
         ("http://127.0.0.1:8000/docs", "http://127.0.0.1:8000/docs"),
         ("postgresql://queue@/postgres?host=/tmp/socket", "postgresql://queue@/postgres?host=/tmp/socket"),
     ],
@@ -171,38 +158,16 @@ async def test_a_storage_of_another_kind_is_refused() -> None:
     assert_one_sentence(await run("keys", "create", URL="mysql://db/queue"), code=2, saying="use postgresql://")
 
 
-@pytest.mark.parametrize("command", [("migrate",), ("keys", "create"), ("serve", "--host", "0.0.0.0", "--port", "0")])
-async def test_a_storage_that_is_away_is_said_without_its_password(command: tuple[str, ...]) -> None:
-    done = await run(*command, URL=NOWHERE)
+@pytest.mark.parametrize("command", [("keys", "create"), ("serve", "--host", "0.0.0.0", "--port", "0")])
+async def test_a_storage_that_is_away_is_said_without_its_password(command: tuple[str, ...], nowhere: str) -> None:
+    done = await run(*command, URL=nowhere)
     assert_one_sentence(done, code=1, saying="")
     assert "hunter2" not in done.err
 
 
-async def test_a_storage_without_our_tables_says_what_to_run(empty_database_url: str) -> None:
-    done = await run("keys", "create", URL=empty_database_url)
-    assert_one_sentence(done, code=2, saying="dataqueue migrate")
-
-
-async def test_migrate_says_what_it_did_and_that_there_is_nothing_left(empty_database_url: str) -> None:
-    first = await run("migrate", URL=empty_database_url)
-    assert (first.code, first.err) == (0, "")
-    assert first.out.startswith("Upgrade ")
-    assert "Done: " in first.out
-    again = await run("migrate", URL=empty_database_url)
-    assert again.code == 0
-    assert again.out.startswith("Nothing to do: ")
-    back = await run("migrate", "--revision", "base", URL=empty_database_url)
-    assert back.out.startswith("Downgrade "), back
-
-
-async def test_migrate_refuses_a_revision_that_is_not_there(database_url: str) -> None:
-    done = await run("migrate", "--revision", "nowhere", URL=database_url)
-    assert_one_sentence(done, code=2, saying="nowhere")
-
-
-async def test_a_key_is_alone_on_stdout_and_works(database_url: str, live_storage: Storage) -> None:
+async def test_a_key_is_alone_on_stdout_and_works(storage_url: str, live_storage: Storage) -> None:
     done = await run(
-        "keys", "create", "--name", "shop", "--scopes", "enqueue, manage", "--namespace", "eu", URL=database_url
+        "keys", "create", "--name", "shop", "--scopes", "enqueue, manage", "--namespace", "eu", URL=storage_url
     )
     assert done.code == 0, done
     assert done.out.startswith(PREFIX)
@@ -213,9 +178,9 @@ async def test_a_key_is_alone_on_stdout_and_works(database_url: str, live_storag
     assert (caller.namespace, caller.scopes) == ("eu", frozenset({Scope.ENQUEUE, Scope.MANAGE}))
 
 
-async def test_a_first_key_is_made_once(database_url: str) -> None:
-    first = await run("keys", "create", "--if-none-exist", URL=database_url)
-    again = await run("keys", "create", "--if-none-exist", URL=database_url)
+async def test_a_first_key_is_made_once(storage_url: str) -> None:
+    first = await run("keys", "create", "--if-none-exist", URL=storage_url)
+    again = await run("keys", "create", "--if-none-exist", URL=storage_url)
     assert first.out.startswith(PREFIX)
     assert (again.code, again.out) == (0, "")
     assert "exists already" in again.err
@@ -233,13 +198,13 @@ async def test_a_key_needs_known_scopes_and_a_name(arguments: tuple[str, ...], s
     assert_one_sentence(await run("keys", "create", *arguments), code=2, saying=saying)
 
 
-async def test_serve_refuses_other_machines_without_a_key(database_url: str) -> None:
-    done = await run("serve", "--host", "0.0.0.0", "--port", "0", URL=database_url)
+async def test_serve_refuses_other_machines_without_a_key(storage_url: str) -> None:
+    done = await run("serve", "--host", "0.0.0.0", "--port", "0", URL=storage_url)
     assert_one_sentence(done, code=2, saying="no API key exists: make one with `dataqueue keys create`")
 
 
-async def test_serve_refuses_an_address_that_is_not_this_machines(database_url: str) -> None:
-    done = await run("serve", "--host", "host.invalid", URL=database_url)
+async def test_serve_refuses_an_address_that_is_not_this_machines(storage_url: str) -> None:
+    done = await run("serve", "--host", "host.invalid", URL=storage_url)
     assert done.code in {1, 2}
     assert done.err.count("\n") == 1, done
 
@@ -300,11 +265,11 @@ async def read_when(storage: Storage, job: NewJob, condition: Callable[[Job], bo
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_a_worker_runs_jobs_until_a_signal_to_its_group_drains_it(
-    database_url: str, live_storage: Storage, number: signal.Signals
+    storage_url: str, live_storage: Storage, number: signal.Signals
 ) -> None:
     job = NewJob(id=new_id(), job_type="fine")
     await live_storage.jobs("default").enqueue([[job]])
-    async with a_worker(database_url, "--processes", "2") as process:
+    async with a_worker(storage_url, "--processes", "2") as process:
         assert await ended(live_storage, job) is JobStatus.COMPLETED
         os.killpg(process.pid, number)
         assert await process.wait() == 0
@@ -355,11 +320,11 @@ async def test_a_signal_while_handlers_are_imported_ends_the_worker_with_0(
 
 
 async def test_a_handler_that_ends_its_process_takes_only_its_own_job_down(
-    database_url: str, live_storage: Storage
+    storage_url: str, live_storage: Storage
 ) -> None:
     jobs = live_storage.jobs("default")
     bad, good = NewJob(id=new_id(), job_type="exits"), NewJob(id=new_id(), job_type="fine")
-    async with a_worker(database_url) as process:
+    async with a_worker(storage_url) as process:
         await jobs.enqueue([[bad]])
         await read_when(live_storage, bad, lambda read: read.crashes == 1)
         await jobs.enqueue([[good]])

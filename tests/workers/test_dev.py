@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import shlex
+from typing import get_args
 
 import pytest
 
+from dataqueue.storage.backend import Backend
 from workers.banner import banner
+from workers.cli_dev import BackendName
+from workers.cli_errors import Refused
+from workers.dev import refuse_another_backend
 from workers.serving import is_loopback, url_of
 
 
@@ -45,3 +50,39 @@ def test_loopback_is_what_only_this_machine_reaches(host: str, is_ours_alone: bo
 
 def test_an_ipv6_address_stands_in_brackets() -> None:
     assert (url_of("::1", 80), url_of("127.0.0.1", 80)) == ("http://[::1]:80", "http://127.0.0.1:80")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "url", "found"),
+    [
+        (Backend.REDIS, "postgresql://me:secret@db/queue", "postgres"),
+        (Backend.POSTGRES, "rediss://me:secret@db/0", "redis"),
+        (Backend.POSTGRES, "redis+cluster://me:secret@db", "redis"),
+        (Backend.POSTGRES, "unix://me:secret@/tmp/redis.sock?db=0", "redis"),
+    ],
+)
+def test_a_backend_that_the_url_is_not_for_is_refused_without_its_password(
+    wanted: Backend, url: str, found: str
+) -> None:
+    with pytest.raises(Refused) as refusal:
+        refuse_another_backend(url, wanted=wanted)
+    assert f"--backend {wanted}" in str(refusal.value)
+    assert f"a {found} server" in str(refusal.value)
+    assert "secret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "url"),
+    [
+        (Backend.POSTGRES, "postgresql+asyncpg://db/queue"),
+        (Backend.REDIS, "redis://db/0"),
+        # Of no kind at all: whoever opens it says so.
+        (Backend.REDIS, "mysql://db/queue"),
+    ],
+)
+def test_a_url_of_the_backend_that_is_asked_for_is_used(wanted: Backend, url: str) -> None:
+    refuse_another_backend(url, wanted=wanted)
+
+
+def test_every_backend_there_is_can_be_chosen() -> None:
+    assert set(get_args(BackendName)) == set(Backend)

@@ -1,4 +1,4 @@
-"""The account PostgreSQL runs as: our own, or an unprivileged one for root, which PostgreSQL refuses."""
+"""The account a server runs as: our own, or an unprivileged one for root, which PostgreSQL refuses."""
 
 import os
 import pwd
@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from dataqueue.storage.embedded.errors import EmbeddedError
 
@@ -25,9 +25,14 @@ class Account:
     gid: int
 
     def run(
-        self, command: Sequence[str | Path], *, cwd: Path = Path("/"), keep: Sequence[int] = ()
+        self,
+        command: Sequence[str | Path],
+        *,
+        cwd: Path = Path("/"),
+        keep: Sequence[int] = (),
+        reading: IO[str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        """Run a tool to its end as this account; `keep` names the descriptors it inherits.
+        """Run a tool to its end as this account; `keep` names the descriptors it inherits, `reading` its input.
 
         The working folder is entered before the account changes, so it may lie where the account cannot go.
         """
@@ -43,7 +48,7 @@ class Account:
             pass_fds=keep,
             # A Ctrl-C in our terminal is for us: the server outlives it until its last user has closed.
             start_new_session=True,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if reading is None else reading,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding="utf-8",
@@ -69,18 +74,25 @@ class Account:
 
 
 def account_for(data: Path) -> Account:
-    """The account for a data folder: its owner if it exists, ourselves, or for root an unprivileged one."""
-    owner = _owner_of(data)
+    """PostgreSQL's account for a data folder: its owner if it exists, ourselves, or for root an unprivileged one."""
+    account = own_account_for(data)
     if os.geteuid() == 0:
-        return owner if owner and owner.uid != 0 else _unprivileged()
-    ours = Account(os.geteuid(), os.getegid())
-    if owner and owner.uid != ours.uid:
+        return account if account.uid != 0 else _unprivileged()
+    _refuse_unlisted(account)
+    return account
+
+
+def own_account_for(data: Path) -> Account:
+    """The account of a server that minds nobody: the data folder's owner if it exists, else ourselves."""
+    owner, ours = _owner_of(data), Account(os.geteuid(), os.getegid())
+    if owner is None or owner.uid == ours.uid:
+        return ours
+    if ours.uid != 0:
         raise EmbeddedError(
             f"{data} belongs to user id {owner.uid} and you are user id {ours.uid}: run as that user or as "
             "root, or set DATAQUEUE_HOME to a folder of your own."
         )
-    _refuse_unlisted(ours)
-    return ours
+    return owner
 
 
 def _refuse_unlisted(account: Account) -> None:

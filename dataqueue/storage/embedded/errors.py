@@ -4,6 +4,6 @@ from dataqueue.errors import DataQueueError
 
 
 class EmbeddedError(DataQueueError):
-    """The embedded PostgreSQL cannot be found, started or stopped; the message says what to do about it."""
+    """The embedded server cannot be found, started or stopped; the message says what to do about it."""
 
     code = "storage_not_ready"

@@ -1,11 +1,6 @@
-"""Opens and closes one process's share of the embedded server."""
+"""Opens one process's share of the embedded PostgreSQL."""
 
-import atexit
-import os
-from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 from urllib.parse import quote
 
 from dataqueue.storage.embedded.account import account_for
@@ -15,50 +10,28 @@ from dataqueue.storage.embedded.configuration import PORT
 from dataqueue.storage.embedded.errors import EmbeddedError
 from dataqueue.storage.embedded.locks import ServerLock, Users, gate
 from dataqueue.storage.embedded.server import Server
+from dataqueue.storage.embedded.share import Share, joining
 
 
-class EmbeddedPostgres:
+class EmbeddedPostgres(Share):
     """A PostgreSQL server of our own on a unix socket, shared by every process that opened the same home.
 
-    Made by `open_embedded`. Closing is safe to repeat; a normal end of the interpreter closes too.
+    Made by `open_embedded`.
     """
 
     url: str
     socket_folder: Path
 
     def __init__(self, server: Server, users: Users, socket_folder: Path) -> None:
-        self._server = server
-        self._users = users
-        self._opened_by = os.getpid()
-        self._is_open = True
+        super().__init__(server, users)
         self.socket_folder = socket_folder
         self.url = self.url_for("postgres")
-        atexit.register(self.close)
 
     def url_for(self, database: str) -> str:
         """The SQLAlchemy URL of one of the server's databases, whether or not it exists yet."""
         host = quote(str(self.socket_folder), safe="/")
         # The port is named because a PGPORT in the reader's environment would count otherwise.
         return f"postgresql+asyncpg://{SUPERUSER}@/{quote(database, safe='')}?host={host}&port={PORT}"
-
-    def close(self) -> None:
-        """Give up our share; the last one out stops the server, disconnecting whoever is still connected."""
-        # A forked child has a copy of this object, and no share of its own.
-        if not self._is_open or os.getpid() != self._opened_by:
-            return
-        # A deleted home has no gate; its server misses its lock file within a minute and ends itself.
-        with suppress(FileNotFoundError), gate(self._server.home):
-            _leave(self._server, self._users)
-        self._is_open = False
-        atexit.unregister(self.close)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def open_embedded(
@@ -96,16 +69,5 @@ def _open(home: Path, *, fsync: bool, pg_bin: Path | None, runtime_dir: Path | N
         lock=ServerLock(home),
         runtime_dir=runtime_dir,
     )
-    users = Users(home)
-    users.join()
-    try:
+    with joining(server) as users:
         return EmbeddedPostgres(server, users, server.ensure(fsync=fsync))
-    except BaseException:
-        # Also an interrupt: what was started for us alone must not stay behind.
-        _leave(server, users)
-        raise
-
-
-def _leave(server: Server, users: Users) -> None:
-    if users.leave():
-        server.stop()

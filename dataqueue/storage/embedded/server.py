@@ -12,16 +12,15 @@ from dataqueue.storage.embedded.account import Account
 from dataqueue.storage.embedded.binaries import Binaries
 from dataqueue.storage.embedded.cluster import SUPERUSER, data_path, ensure_cluster
 from dataqueue.storage.embedded.configuration import PORT, is_volatile, write_configuration
+from dataqueue.storage.embedded.ending import POLL, has_ended
 from dataqueue.storage.embedded.errors import EmbeddedError
 from dataqueue.storage.embedded.locks import ServerLock
 from dataqueue.storage.embedded.pidfile import POSTMASTER_PID, SOCKET, disown, living_postmaster
+from dataqueue.storage.embedded.server_log import LOG, log_end, shorten_log
 from dataqueue.storage.embedded.sockets import remove_if_elsewhere, socket_folder
 
-POLL: Final = 0.01
 # How long a living server may say nothing. One that answers that it is recovering is waited for without end.
 SILENCE: Final = 60.0
-LOG: Final = "server.log"
-LONGEST_LOG: Final = 1 << 20
 
 # Fast shutdown, then without a checkpoint, then the kernel's way: each as long as it can reasonably need.
 STOPPING: Final = ((signal.SIGINT, 30.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0))
@@ -56,7 +55,7 @@ class Server:
         self._start(fsync=fsync)
         folder = self._when_ready()
         if folder is None:
-            raise EmbeddedError(f"PostgreSQL did not start in {self.data}. Its log ends:\n{self._log_end()}")
+            raise EmbeddedError(f"PostgreSQL did not start in {self.data}. Its log ends:\n{log_end(self.data)}")
         return folder
 
     def is_alive(self) -> bool:
@@ -67,21 +66,25 @@ class Server:
     def stop(self) -> None:
         """Stop the server if it lives, and return when no process of it is left."""
         server = living_postmaster(self.data)
-        if not any(self._gone_after(*step) for step in STOPPING):
+        if not has_ended(STOPPING, is_alive=self.is_alive, process_number=self._process_number):
             raise EmbeddedError(f"PostgreSQL in {self.data} does not stop: end its processes, then start again.")
         if server is not None and server.socket_folder is not None:
             remove_if_elsewhere(server.socket_folder, self.home)
 
+    def _process_number(self) -> int | None:
+        server = living_postmaster(self.data)
+        return server.pid if server else None
+
     def _start(self, *, fsync: bool) -> None:
         ensure_cluster(self.home, self.data, account=self.account, binaries=self.binaries, lock=self.lock, fsync=fsync)
-        folder = socket_folder(self.home, self.account, runtime_dir=self.runtime_dir)
+        folder = socket_folder(self.home, self.account, name=SOCKET, runtime_dir=self.runtime_dir)
         disown(self.data / POSTMASTER_PID)
         disown(folder / f"{SOCKET}.lock")
         if fsync and self._was_volatile():
             # Pages of a run without fsync may still be in the kernel's memory alone.
             os.sync()
         write_configuration(self.data, self.account, socket_folder=folder, fsync=fsync)
-        self._shorten_log()
+        shorten_log(self.data)
         with self.lock.handed_over() as descriptor:
             answer = self.account.run(
                 [
@@ -109,7 +112,7 @@ class Server:
             if time.monotonic() > deadline:
                 raise EmbeddedError(
                     f"PostgreSQL in {self.data} lives but has not answered for {SILENCE:.0f} s: end its "
-                    f"processes, then start again. Its log ends:\n{self._log_end()}"
+                    f"processes, then start again. Its log ends:\n{log_end(self.data)}"
                 )
             time.sleep(POLL)
         return None
@@ -117,27 +120,6 @@ class Server:
     def _ask(self, folder: Path) -> int:
         where = ("-h", folder, "-p", str(PORT), "-d", "postgres", "-U", SUPERUSER)
         return self.account.run([self.binaries.tool("pg_isready"), "-q", "-t", "2", *where]).returncode
-
-    def _gone_after(self, sign: signal.Signals, patience: float) -> bool:
-        deadline = time.monotonic() + patience
-        told: int | None = None
-        while self.is_alive():
-            # Asked again each time: a server that is only starting has no process number yet.
-            server = living_postmaster(self.data)
-            if server is not None and server.pid != told:
-                told = server.pid
-                self._send(told, sign)
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(POLL)
-        return True
-
-    @staticmethod
-    def _send(pid: int, sign: signal.Signals) -> None:
-        try:
-            os.kill(pid, sign)
-        except ProcessLookupError:
-            return
 
     def _refuse_volatile(self, fsync: bool) -> None:
         if fsync and self._was_volatile():
@@ -151,15 +133,3 @@ class Server:
             return is_volatile(self.data)
         except FileNotFoundError:
             return False
-
-    def _shorten_log(self) -> None:
-        log = self.data / LOG
-        if log.exists() and log.stat().st_size > LONGEST_LOG:
-            log.replace(log.with_suffix(".log.old"))
-
-    def _log_end(self) -> str:
-        try:
-            lines = (self.data / LOG).read_text(errors="replace").splitlines()
-        except FileNotFoundError:
-            return "(there is no log)"
-        return "\n".join(lines[-15:])

@@ -10,27 +10,29 @@ from pathlib import Path
 from typing import Final
 
 from dataqueue.storage.embedded.account import Account
-from dataqueue.storage.embedded.pidfile import SOCKET
 
 # The kernel's sockaddr_un, less the closing NUL.
 LONGEST_PATH: Final = 103 if sys.platform == "darwin" else 107
 SHORT_PLACE: Final = Path("/tmp")
 PREFIX: Final = "dataqueue-"
 
-# Needs no quoting in PostgreSQL's list of folders or in a URL, and no driver takes it for a list of hosts.
+# Needs no quoting in a URL or in the settings of a server, and no driver takes it for a list of hosts.
 PLAIN: Final = re.compile(r"[A-Za-z0-9._/+-]+")
 
 
-def socket_folder(home: Path, account: Account, *, runtime_dir: Path | None = None) -> Path:
-    """A folder private to the server's account: in the home if that path will do, else a short one."""
-    if _is_short(home / "socket") and account.reaches(home):
+def socket_folder(home: Path, account: Account, *, name: str, runtime_dir: Path | None = None) -> Path:
+    """A folder for a socket of this name, private to the server's account.
+
+    In the home if that path will do, else a short one.
+    """
+    if _is_short(home / "socket" / name) and account.reaches(home):
         folder = home / "socket"
         if not account.owns_privately(folder):
             # Ours by its place: a kill may have left it half made.
             shutil.rmtree(folder, ignore_errors=True)
             account.make_private(folder)
         return folder
-    return _short_folder(home, account, _short_place(account, runtime_dir))
+    return _short_folder(home, account, _short_place(account, name, runtime_dir))
 
 
 def remove_if_elsewhere(folder: Path, home: Path) -> None:
@@ -43,12 +45,12 @@ def remove_if_elsewhere(folder: Path, home: Path) -> None:
             return
 
 
-def _is_short(folder: Path) -> bool:
-    return PLAIN.fullmatch(str(folder)) is not None and len(os.fsencode(folder / SOCKET)) <= LONGEST_PATH
+def _is_short(socket: Path) -> bool:
+    return PLAIN.fullmatch(str(socket)) is not None and len(os.fsencode(socket)) <= LONGEST_PATH
 
 
-def _short_place(account: Account, runtime_dir: Path | None) -> Path:
-    if runtime_dir and _is_short(runtime_dir / ("x" * 32)) and account.reaches(runtime_dir):
+def _short_place(account: Account, name: str, runtime_dir: Path | None) -> Path:
+    if runtime_dir and _is_short(runtime_dir / ("x" * 32) / name) and account.reaches(runtime_dir):
         return runtime_dir
     return SHORT_PLACE
 

@@ -60,7 +60,7 @@ class PostgresStorage:
     def workers(self, namespace: str) -> PostgresWorkerRegistry:
         return PostgresWorkerRegistry(self.database, self._namespaces, namespace)
 
-    async def check(self) -> None:
+    async def check(self) -> list[str]:
         [state] = await self.database.run("upkeep/check")
         if state.is_standby:
             raise StorageNotReady("the database is a standby: point DATAQUEUE_URL at the primary")
@@ -73,6 +73,7 @@ class PostgresStorage:
                 "sessions must run with plan_cache_mode=force_custom_plan and jit=off:"
                 " run `dataqueue migrate` as this role"
             )
+        return []
 
     @cached_property
     def _head(self) -> str:

@@ -65,9 +65,9 @@ def cluster_of(url: str, *, size: int) -> RedisCluster:
         max_connections=size * _ROOM_FOR_CLOSING,
         # While one part of the cluster is away, the namespaces of the others go on.
         require_full_coverage=False,
-        # Redirections (MOVED, ASK) are followed, which repeats nothing: a node that redirects has done nothing. One that
-        # says where a slot has gone is believed. To ask about all slots after some of them would close every
-        # connection, also those on which others wait for an answer.
+        # Redirections (MOVED, ASK) are followed, which repeats nothing: a node that redirects has done nothing. It is
+        # believed. To look at all slots anew after some of them would close every connection, also those on which
+        # others wait for an answer.
         reinitialize_steps=0,
         **_OPTIONS,
     )

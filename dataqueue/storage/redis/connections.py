@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, Protocol
 
+from redis.asyncio.cluster import ClusterNode
 from redis.exceptions import (
     ConnectionError,  # noqa: A004 - the driver's
     ReadOnlyError,
     RedisError,
     ResponseError,
+    SlotNotCoveredError,
 )
 
 from dataqueue.storage.redis.connecting import CONNECT_TIMEOUT, cluster_of, is_cluster, pool_of
 from dataqueue.storage.redis.errors import translated
 
 _LONGEST_GOODBYE: Final = 5.0
+_SCRIPTS: Final = ("EVALSHA", "EVAL")
+_KEY: Final = 1
+_KEY_OF_A_SCRIPT: Final = 3
 
 Command = tuple[str | int, ...]
 
@@ -25,7 +31,12 @@ Command = tuple[str | int, ...]
 class Connections(Protocol):
     """Sends commands. A reply that is an error is a value: `ResponseError`. Anything else is ours, raised."""
 
-    used: int
+    @property
+    def used(self) -> int: ...
+    @property
+    def idle(self) -> int: ...
+    @property
+    def most(self) -> int: ...
 
     async def send(self, commands: Sequence[Command]) -> list[Any]:
         """The replies, in order; to one server in one round trip."""
@@ -39,8 +50,6 @@ class Connections(Protocol):
         """A connection of the driver's, the caller's own and not yet made, to any node. Raises what the driver does."""
         ...
 
-    @property
-    def idle(self) -> int: ...
     async def close(self) -> None: ...
 
 
@@ -53,11 +62,11 @@ class _Places:
     """As many as may be used at a time."""
 
     def __init__(self, size: int) -> None:
-        self.used = 0
+        self.used, self.most = 0, size
         self._free = asyncio.Semaphore(size)
 
     @asynccontextmanager
-    async def _place(self) -> AsyncIterator[None]:
+    async def place(self) -> AsyncIterator[None]:
         with translated(ran=False):
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 await self._free.acquire()
@@ -78,7 +87,7 @@ class _OfOne(_Places):
         self._at_rest: list[Any] = []
 
     async def send(self, commands: Sequence[Command]) -> list[Any]:
-        async with self._place():
+        async with self.place():
             with translated(ran=False):
                 async with asyncio.timeout(CONNECT_TIMEOUT):
                     connection = await self._take()
@@ -133,12 +142,12 @@ class _OfOne(_Places):
             return error
 
 
-class _OfCluster(_Places):
-    """The driver's own client, which knows where each slot is."""
+class _OfCluster:
+    """The driver's own client, which knows where each slot is. A node that hangs keeps those waiting who ask it."""
 
     def __init__(self, url: str, *, size: int) -> None:
-        super().__init__(size)
-        self._client = cluster_of(url, size=size)
+        self._client, self._size = cluster_of(url, size=size), size
+        self._places: defaultdict[str, _Places] = defaultdict(lambda: _Places(size))
 
     async def send(self, commands: Sequence[Command]) -> list[Any]:
         if len(commands) == 1:
@@ -148,7 +157,7 @@ class _OfCluster(_Places):
     async def ask_each(self, command: Command) -> list[Any]:
         await self._find_nodes()
         nodes = self._client.get_primaries()
-        return await asyncio.gather(*(self._send(command, target_nodes=[node]) for node in nodes))
+        return await asyncio.gather(*(self._send(command, node) for node in nodes))
 
     async def another(self) -> Any:
         await self._client.initialize()
@@ -156,22 +165,45 @@ class _OfCluster(_Places):
         return node.connection_class(**node.connection_kwargs)
 
     @property
+    def used(self) -> int:
+        return sum(places.used for places in tuple(self._places.values()))
+
+    @property
     def idle(self) -> int:
-        return sum(len(node._free) for node in self._client.get_nodes())
+        return sum(one.is_connected for node in self._client.get_nodes() for one in tuple(node._free))
+
+    @property
+    def most(self) -> int:
+        return self._size * max(1, len(self._client.get_primaries()))
 
     async def close(self) -> None:
         with suppress(RedisError, OSError):
             async with asyncio.timeout(_LONGEST_GOODBYE):
+                # Its own closing does nothing while it is about to look at the nodes anew.
+                for nodes in ("nodes_cache", "startup_nodes"):
+                    await self._client.nodes_manager.aclose(nodes)
                 await self._client.aclose()
 
-    async def _send(self, command: Command, **where: Any) -> Any:
-        async with self._place():
-            await self._find_nodes()
+    async def _send(self, command: Command, node: ClusterNode | None = None) -> Any:
+        await self._find_nodes()
+        where = {} if node is None else {"target_nodes": [node]}
+        async with self._places[self._name_of(node or self._node_of(command))].place():
             with translated():
                 try:
                     return await self._client.execute_command(*command, **where)
                 except ResponseError as error:
                     return error
+
+    def _node_of(self, command: Command) -> ClusterNode | None:
+        """Which will be asked, as far as is known."""
+        key = command[_KEY_OF_A_SCRIPT if command[0] in _SCRIPTS else _KEY]
+        with suppress(SlotNotCoveredError):
+            return self._client.get_node_from_key(str(key))
+        return None
+
+    @staticmethod
+    def _name_of(node: ClusterNode | None) -> str:
+        return "" if node is None else str(node.name)
 
     async def _find_nodes(self) -> None:
         with translated(ran=False):

@@ -45,7 +45,7 @@ _CANNOT_NOW: Final = {
 """Refused before anything was written. A script that has begun to write is not refused memory or the like half-way."""
 _WITHIN_A_SCRIPT: Final = re.compile(r"@user_script: ?\d+: -([A-Z]+) ")
 """Where 6.2 says in an error of a script what was wrong with its command."""
-_UNREACHABLE: Final = (ConnectionError, TimeoutError, RedisClusterException, ClusterError, OSError)
+_UNREACHABLE: Final = (ConnectionError, TimeoutError, RedisClusterException, OSError)
 
 
 @contextmanager
@@ -69,6 +69,9 @@ def meaning_of(error: Exception, *, ran: bool = True) -> DataQueueError:
     match error:
         case AuthenticationError() | AuthorizationError():
             return StorageNotReady(_RIGHTS)
+        case ClusterError():
+            # Sent from one node to the other until the driver gave up: none of them did anything.
+            return StorageUnavailable(_CANNOT_NOW["ASK"])
         case MaxConnectionsError() | SlotNotCoveredError():
             return StorageUnavailable(f"Redis cannot serve now: {type(error).__name__}")
         case ResponseError():

@@ -96,7 +96,7 @@ class Server:
         made: Connections | None = self.__dict__.get("connections")
         if made is None:
             return Pool(used=0, idle=0, most=self._pool_size)
-        return Pool(used=made.used, idle=made.idle, most=self._pool_size)
+        return Pool(used=made.used, idle=made.idle, most=made.most)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -25,6 +25,8 @@ class RedisStorage:
     def __init__(self, url: str, *, listen_url: str | None, pool_size: int, patience: float, clock: Clock) -> None:
         self.server = Server(url, pool_size=pool_size, patience=patience, clock=clock)
         self._namespaces = Namespaces(self.server)
+        self._job_stores: dict[str, RedisJobStore] = {}
+        self._event_logs: dict[str, RedisEventLog] = {}
         self.keys = RedisKeyStore(self.server)
         self.tickets = RedisTicketStore(self.server)
         self.upkeep = RedisUpkeep(self.server, self._namespaces)
@@ -35,10 +37,14 @@ class RedisStorage:
         return self.server.pool
 
     def jobs(self, namespace: str) -> RedisJobStore:
-        return RedisJobStore(self.server, self._namespaces, namespace)
+        if namespace not in self._job_stores:
+            self._job_stores[namespace] = RedisJobStore(self.server, self._namespaces, namespace)
+        return self._job_stores[namespace]
 
     def events(self, namespace: str) -> RedisEventLog:
-        return RedisEventLog(self.server, namespace)
+        if namespace not in self._event_logs:
+            self._event_logs[namespace] = RedisEventLog(self.server, namespace)
+        return self._event_logs[namespace]
 
     def tail(self) -> RedisEventTail:
         return RedisEventTail(self.server)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
 import pytest
 
-from dataqueue.storage.embedded import EmbeddedPostgres
-from tests.acceptance.conftest import migrated_database, reachable_folder
+from dataqueue.storage.backend import Backend
+from tests.acceptance.conftest import reachable_folder
 from tests.acceptance.notes import Notes
 from tests.acceptance.services import Api, Worker
 from tests.client.commands.command import Command, end_all
@@ -18,7 +18,7 @@ _numbers = count()
 
 
 @pytest.fixture(scope="module")
-def place() -> Iterator[Path]:
+def place(backend: Backend) -> Iterator[Path]:
     with reachable_folder() as folder:
         yield folder
 
@@ -29,8 +29,8 @@ def notes(place: Path) -> Notes:
 
 
 @pytest.fixture(scope="module")
-def database(postgres: EmbeddedPostgres) -> str:
-    return migrated_database(postgres)
+def database(another_storage: Callable[[], str]) -> str:
+    return another_storage()
 
 
 @pytest.fixture(scope="module")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dataqueue.storage.embedded import EmbeddedPostgres
-from tests.acceptance.conftest import migrated_database
 from tests.acceptance.services import Api
 from tests.client.commands.command import Command, started
 from workers import cli_jobs_import
@@ -95,10 +94,10 @@ def test_a_file_that_cannot_be_read_is_a_usage_error(dataqueue: Command, file: s
 
 
 def test_an_import_that_is_cut_off_says_where_and_goes_on_when_it_is_repeated(
-    postgres: EmbeddedPostgres, place: Path, job_type: str
+    another_storage: Callable[[], str], place: Path, job_type: str
 ) -> None:
     """The service is killed in its midst: what it had answered is there, and nothing is there twice."""
-    database = migrated_database(postgres)
+    database = another_storage()
     lines = [ndjson({"job_type": job_type, "idempotency_key": str(number)}) for number in range(1500)]
     with Api(database, log=place / "first.log") as api:
         api.until_ready()

@@ -5,14 +5,12 @@ from __future__ import annotations
 import re
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from dataqueue.storage.embedded import EmbeddedPostgres
-from tests.acceptance.conftest import migrated_database
 from tests.acceptance.processes import Process
 from tests.acceptance.services import Api
 from tests.client.commands.command import Command
@@ -32,9 +30,9 @@ COMMANDS: Final = [
 
 
 @pytest.fixture(scope="module")
-def locked(postgres: EmbeddedPostgres, place: Path) -> Iterator[tuple[Api, str]]:
+def locked(another_storage: Callable[[], str], place: Path) -> Iterator[tuple[Api, str]]:
     """A service that needs a key, and one that may enqueue only."""
-    database = migrated_database(postgres)
+    database = another_storage()
     making = Process("keys", "create", "--scopes", "enqueue", log=place / "key", settings={"url": database})
     assert making.exit_code() == 0
     key = making.said.splitlines()[0]

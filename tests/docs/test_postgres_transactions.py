@@ -39,10 +39,10 @@ class Bill(Base):
     amount: Mapped[int]
 
 
-async def test_the_sql_does_what_the_page_says(live_storage: Storage, database_url: str) -> None:
+async def test_the_sql_does_what_the_page_says(live_storage: Storage, postgres_url: str) -> None:
     jobs = live_storage.jobs(NAMESPACE)
     one, remind, many, trigger, *roles = blocks("sql")
-    async with connected(database_url) as connection:
+    async with connected(postgres_url) as connection:
         await connection.execute(TABLE)
         for block in (one, remind, many, trigger):
             await connection.execute(block)
@@ -67,18 +67,18 @@ async def test_the_sql_does_what_the_page_says(live_storage: Storage, database_u
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
-async def test_the_python_stores_the_bill_and_its_job(number: int, live_storage: Storage, database_url: str) -> None:
+async def test_the_python_stores_the_bill_and_its_job(number: int, live_storage: Storage, postgres_url: str) -> None:
     block = blocks("python")[number - 1]
-    engine = create_async_engine(database_url)
+    engine = create_async_engine(postgres_url)
     async with (
-        connected(database_url) as connection,
-        Queue.open(database_url) as queue,
-        asyncpg.create_pool(conninfo_url(database_url), min_size=0) as pool,
+        connected(postgres_url) as connection,
+        Queue.open(postgres_url) as queue,
+        asyncpg.create_pool(conninfo_url(postgres_url), min_size=0) as pool,
     ):
         await connection.execute(TABLE)
         known: dict[str, Any] = {
             "AsyncSession": AsyncSession, "Bill": Bill, "SyncQueue": SyncQueue, "engine": engine, "pool": pool,
-            "psycopg": psycopg, "queue": queue, "url": conninfo_url(database_url),
+            "psycopg": psycopg, "queue": queue, "url": conninfo_url(postgres_url),
         }  # fmt: skip
         exec(f"async def example():\n{indent(block, '    ')}", known)
         await known["example"]()

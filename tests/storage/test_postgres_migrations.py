@@ -80,20 +80,20 @@ async def check(url: str) -> None:
         await storage.close()
 
 
-async def test_the_revisions_build_the_schema_as_it_is_written_down(empty_url: str, database_url: str) -> None:
+async def test_the_revisions_build_the_schema_as_it_is_written_down(empty_url: str, postgres_url: str) -> None:
     await run_scripts(empty_url, *SCRIPTS)
-    written, built = dumped(empty_url), dumped(database_url)
+    written, built = dumped(empty_url), dumped(postgres_url)
     assert written == built
     for table in ("job", "job_spec", "job_result", "event_default"):
         assert f"CREATE TABLE dataqueue.{table} " in built
 
 
-async def test_the_scripts_split_as_the_revisions_split_them_build_the_same(empty_url: str, database_url: str) -> None:
+async def test_the_scripts_split_as_the_revisions_split_them_build_the_same(empty_url: str, postgres_url: str) -> None:
     async with connected(empty_url) as connection:
         for script in SCRIPTS:
             for statement in split_script(SCHEMA.joinpath(script).read_text()):
                 await connection.execute(statement)
-    assert dumped(empty_url) == dumped(database_url)
+    assert dumped(empty_url) == dumped(postgres_url)
 
 
 async def test_a_database_that_was_built_by_the_revisions_can_serve(empty_url: str) -> None:
@@ -106,42 +106,42 @@ async def test_a_database_that_was_built_by_the_revisions_can_serve(empty_url: s
 
 
 async def test_going_down_leaves_nothing_but_the_version_table_and_going_up_again_builds_the_same(
-    database_url: str,
+    postgres_url: str,
 ) -> None:
-    before = dumped(database_url)
-    storage = open_storage(database_url)
+    before = dumped(postgres_url)
+    storage = open_storage(postgres_url)
     await given_job(storage, tags=("a",))
     await storage.close()
 
-    await migrate(database_url, revision="base")
-    assert await names(database_url, OURS) == ["alembic_version", "alembic_version_pkc"]
-    assert await names(database_url, "select version_num from dataqueue.alembic_version") == []
+    await migrate(postgres_url, revision="base")
+    assert await names(postgres_url, OURS) == ["alembic_version", "alembic_version_pkc"]
+    assert await names(postgres_url, "select version_num from dataqueue.alembic_version") == []
 
-    await migrate(database_url)
-    assert dumped(database_url) == before
-    await check(database_url)
-
-
-async def test_one_step_down_and_up_is_possible(database_url: str) -> None:
-    before = dumped(database_url)
-    await migrate(database_url, revision="-1")
-    await migrate(database_url, revision="head")
-    assert dumped(database_url) == before
+    await migrate(postgres_url)
+    assert dumped(postgres_url) == before
+    await check(postgres_url)
 
 
-async def test_migrating_again_changes_nothing(database_url: str) -> None:
-    storage = open_storage(database_url)
+async def test_one_step_down_and_up_is_possible(postgres_url: str) -> None:
+    before = dumped(postgres_url)
+    await migrate(postgres_url, revision="-1")
+    await migrate(postgres_url, revision="head")
+    assert dumped(postgres_url) == before
+
+
+async def test_migrating_again_changes_nothing(postgres_url: str) -> None:
+    storage = open_storage(postgres_url)
     job = await given_job(storage)
-    before = dumped(database_url), await names(database_url, OURS)
-    await migrate(database_url)
-    assert (dumped(database_url), await names(database_url, OURS)) == before
+    before = dumped(postgres_url), await names(postgres_url, OURS)
+    await migrate(postgres_url)
+    assert (dumped(postgres_url), await names(postgres_url, OURS)) == before
     assert await storage.jobs(NAMESPACE).get(job.id) == job
     await storage.close()
 
 
-async def test_any_number_may_migrate_at_once(empty_url: str, database_url: str) -> None:
+async def test_any_number_may_migrate_at_once(empty_url: str, postgres_url: str) -> None:
     await asyncio.gather(*(migrate(empty_url) for _ in range(4)))
-    assert dumped(empty_url) == dumped(database_url)
+    assert dumped(empty_url) == dumped(postgres_url)
     assert len(await names(empty_url, "select version_num from dataqueue.alembic_version")) == 1
     await check(empty_url)
 
@@ -160,31 +160,31 @@ async def test_a_database_without_our_tables_is_not_ready_and_the_message_says_t
         await check(empty_url)
 
 
-async def test_a_database_taken_down_again_is_not_ready(database_url: str) -> None:
-    await migrate(database_url, revision="base")
+async def test_a_database_taken_down_again_is_not_ready(postgres_url: str) -> None:
+    await migrate(postgres_url, revision="base")
     with pytest.raises(StorageNotReady, match="`dataqueue migrate`"):
-        await check(database_url)
+        await check(postgres_url)
 
 
-async def test_a_database_at_another_revision_is_not_ready_and_both_are_named(database_url: str) -> None:
-    async with connected(database_url) as connection:
+async def test_a_database_at_another_revision_is_not_ready_and_both_are_named(postgres_url: str) -> None:
+    async with connected(postgres_url) as connection:
         await connection.execute("update dataqueue.alembic_version set version_num = 'other'")
     with pytest.raises(StorageNotReady, match=r"revision other, we need \d+: run `dataqueue migrate`"):
-        await check(database_url)
+        await check(postgres_url)
 
 
 @pytest.mark.parametrize("setting", ["plan_cache_mode", "jit"])
 async def test_a_role_without_the_settings_we_need_is_not_ready_until_it_migrates(
-    database_url: str, setting: str
+    postgres_url: str, setting: str
 ) -> None:
-    await check(database_url)
-    async with connected(database_url) as connection:
+    await check(postgres_url)
+    async with connected(postgres_url) as connection:
         database = await connection.fetchval("select current_database()")
         await connection.execute(f'alter role queue in database "{database}" reset {setting}')
     with pytest.raises(StorageNotReady, match=r"=force_custom_plan and jit=off: run `dataqueue migrate`"):
-        await check(database_url)
-    await migrate(database_url)
-    await check(database_url)
+        await check(postgres_url)
+    await migrate(postgres_url)
+    await check(postgres_url)
 
 
 async def test_a_database_that_is_not_there_is_said_to_be_unavailable_or_not_ready(postgres: EmbeddedPostgres) -> None:
@@ -211,18 +211,18 @@ async def test_work_on_a_database_without_our_tables_says_the_command(empty_url:
     await storage.close()
 
 
-async def test_migrating_makes_room_for_the_events_of_today_and_the_coming_week(database_url: str) -> None:
-    async with connected(database_url) as connection:
+async def test_migrating_makes_room_for_the_events_of_today_and_the_coming_week(postgres_url: str) -> None:
+    async with connected(postgres_url) as connection:
         today = await connection.fetchval("select (now() at time zone 'UTC')::date")
     days = [f"event_{today + timedelta(days=ahead):%Y%m%d}" for ahead in range(8)]
-    assert await names(database_url, PARTITIONS) == [*days, "event_default"]
+    assert await names(postgres_url, PARTITIONS) == [*days, "event_default"]
 
 
-async def test_preparing_the_event_log_again_is_harmless(live_storage: Storage, database_url: str) -> None:
+async def test_preparing_the_event_log_again_is_harmless(live_storage: Storage, postgres_url: str) -> None:
     job = await given_job(live_storage)
-    before = await names(database_url, PARTITIONS), await events_of(live_storage, job.id)
+    before = await names(postgres_url, PARTITIONS), await events_of(live_storage, job.id)
     await asyncio.gather(*(live_storage.upkeep.prepare_event_log() for _ in range(4)))
-    assert (await names(database_url, PARTITIONS), await events_of(live_storage, job.id)) == before
+    assert (await names(postgres_url, PARTITIONS), await events_of(live_storage, job.id)) == before
 
 
 async def without_partitions(url: str) -> None:
@@ -242,32 +242,32 @@ async def where_events_are(url: str) -> dict[str, int]:
 
 
 async def test_events_that_nobody_made_room_for_are_kept_and_moved_when_somebody_does(
-    live_storage: Storage, database_url: str
+    live_storage: Storage, postgres_url: str
 ) -> None:
-    await without_partitions(database_url)
+    await without_partitions(postgres_url)
     job = await given_job(live_storage)
     events = await events_of(live_storage, job.id)
     assert len(events) == 1
-    assert await where_events_are(database_url) == {"event_default": 1}
+    assert await where_events_are(postgres_url) == {"event_default": 1}
 
     await live_storage.upkeep.prepare_event_log()
-    assert await where_events_are(database_url) == {f"event_{events[0].at:%Y%m%d}": 1}
+    assert await where_events_are(postgres_url) == {f"event_{events[0].at:%Y%m%d}": 1}
     assert await events_of(live_storage, job.id) == events
     later = await given_job(live_storage)
     assert (await events_of(live_storage, later.id))[0].id > events[0].id
 
 
-async def test_an_event_beyond_all_partitions_is_kept_and_left_where_it_is(storage: Storage, database_url: str) -> None:
+async def test_an_event_beyond_all_partitions_is_kept_and_left_where_it_is(storage: Storage, postgres_url: str) -> None:
     job = await given_job(storage)
     [event] = await events_of(storage, job.id)
     assert event.at > datetime.now(UTC) + timedelta(days=30)
     await storage.upkeep.prepare_event_log()
-    assert await where_events_are(database_url) == {"event_default": 1}
+    assert await where_events_are(postgres_url) == {"event_default": 1}
     assert await events_of(storage, job.id) == [event]
 
 
-async def test_the_log_can_be_prepared_while_jobs_are_enqueued(live_storage: Storage, database_url: str) -> None:
-    await without_partitions(database_url)
+async def test_the_log_can_be_prepared_while_jobs_are_enqueued(live_storage: Storage, postgres_url: str) -> None:
+    await without_partitions(postgres_url)
     jobs, made = live_storage.jobs(NAMESPACE), []
 
     async def keep_enqueueing(stop: asyncio.Event) -> None:
@@ -285,16 +285,16 @@ async def test_the_log_can_be_prepared_while_jobs_are_enqueued(live_storage: Sto
     finally:
         stop.set()
         await asyncio.gather(*writers)
-    assert sum((await where_events_are(database_url)).values()) == len(made)
+    assert sum((await where_events_are(postgres_url)).values()) == len(made)
 
 
 async def test_a_dump_does_not_stop_anybody_while_a_day_is_added_to_the_log(
-    live_storage: Storage, database_url: str
+    live_storage: Storage, postgres_url: str
 ) -> None:
-    last = (await names(database_url, PARTITIONS))[-2]
-    async with connected(database_url) as connection:
+    last = (await names(postgres_url, PARTITIONS))[-2]
+    async with connected(postgres_url) as connection:
         await connection.execute(f"drop table dataqueue.{last}")
-    async with connected(database_url) as dump, dump.transaction(isolation="repeatable_read"):
+    async with connected(postgres_url) as dump, dump.transaction(isolation="repeatable_read"):
         await dump.fetchval("select count(*) from dataqueue.event")
         preparing = asyncio.create_task(live_storage.upkeep.prepare_event_log())
         try:

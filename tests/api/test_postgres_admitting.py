@@ -9,7 +9,7 @@ from tests.api.support import eventually
 from tests.storage.raw import connected
 
 
-async def test_a_commit_has_the_stager_look(api: Api, database_url: str) -> None:
+async def test_a_commit_has_the_stager_look(api: Api, postgres_url: str) -> None:
     expected: list[float] = []
     numbers = count()
 
@@ -17,7 +17,7 @@ async def test_a_commit_has_the_stager_look(api: Api, database_url: str) -> None
         expected.append(seconds)
 
     api.service.stager.expect = expect  # type: ignore[method-assign]  # what is called is what is asked
-    async with connected(database_url) as connection:
+    async with connected(postgres_url) as connection:
 
         async def told() -> bool:
             # Again and again: a hint sent before anybody listened is lost, as hints may be.

@@ -24,10 +24,10 @@ from tests.storage.given import eventually
 
 @pytest.mark.parametrize("kind", ["asyncpg", "AsyncConnection", "AsyncSession", "psycopg AsyncConnection"])
 async def test_a_processor_runs_it_soon_after_the_commit_and_never_after_a_rollback(
-    kind: str, queue: Queue, database_url: str
+    kind: str, queue: Queue, postgres_url: str
 ) -> None:
     ran: list[Any] = []
-    async with KINDS[kind](database_url) as caller:
+    async with KINDS[kind](postgres_url) as caller:
         processor = queue.create_processor({"mail": ran.append}, poll_interval=30)
         processor.start_in_background()
         await queue.add_job("mail", "back", connection=caller.connection)
@@ -48,8 +48,8 @@ async def _if_there(ran: list[Any]) -> bool | None:
     return True if ran else None
 
 
-async def test_a_business_row_and_its_jobs_are_one_act(queue: Queue, database_url: str) -> None:
-    engine = create_async_engine(database_url)
+async def test_a_business_row_and_its_jobs_are_one_act(queue: Queue, postgres_url: str) -> None:
+    engine = create_async_engine(postgres_url)
     jobs = [JobSpec("mail", number, tags=["bill"]) for number in range(1200)]
     async with AsyncSession(engine) as session:
         await session.execute(text("create table bill (id int primary key)"))
@@ -66,26 +66,26 @@ async def test_a_business_row_and_its_jobs_are_one_act(queue: Queue, database_ur
 
 
 async def test_what_is_wrong_with_a_job_is_said_before_the_transaction_is_touched(
-    queue: Queue, database_url: str
+    queue: Queue, postgres_url: str
 ) -> None:
-    async with KINDS["asyncpg"](database_url) as caller:
+    async with KINDS["asyncpg"](postgres_url) as caller:
         with pytest.raises(Invalid) as refused:
             await queue.add_job("mail", priority=1 << 20, connection=caller.connection)
         assert "priority" in refused.value.loc
         assert (await queue.add_job("mail", connection=caller.connection)).created
 
 
-async def test_of_many_jobs_the_one_whose_id_is_taken_is_named(queue: Queue, database_url: str) -> None:
+async def test_of_many_jobs_the_one_whose_id_is_taken_is_named(queue: Queue, postgres_url: str) -> None:
     taken = await queue.add_job("mail", id=new_id())
-    async with KINDS["psycopg AsyncConnection"](database_url) as caller:
+    async with KINDS["psycopg AsyncConnection"](postgres_url) as caller:
         with pytest.raises(AlreadyExists) as refused:
             await queue.add_jobs([JobSpec("mail"), JobSpec("mail", id=taken.id)], connection=caller.connection)
     assert refused.value.index == 1
 
 
-def test_a_program_without_an_event_loop_hands_over_its_own_connection(database_url: str) -> None:
-    engine = create_engine(make_url(database_url).set(drivername="postgresql+psycopg"))
-    with SyncQueue(database_url) as queue, psycopg.connect(conninfo_url(database_url)) as connection:
+def test_a_program_without_an_event_loop_hands_over_its_own_connection(postgres_url: str) -> None:
+    engine = create_engine(make_url(postgres_url).set(drivername="postgresql+psycopg"))
+    with SyncQueue(postgres_url) as queue, psycopg.connect(conninfo_url(postgres_url)) as connection:
         dropped = queue.add_job("mail", 1, connection=connection)
         connection.rollback()
         kept = queue.add_job("mail", 2, idempotency_key="k", connection=connection)
@@ -105,9 +105,9 @@ def test_a_program_without_an_event_loop_hands_over_its_own_connection(database_
 
 
 async def test_an_sqlalchemy_session_in_run_sync_goes_through_the_synchronous_way(
-    queue: Queue, live_storage: Storage, database_url: str
+    queue: Queue, live_storage: Storage, postgres_url: str
 ) -> None:
-    engine = create_async_engine(database_url)
+    engine = create_async_engine(postgres_url)
     async with AsyncSession(engine) as session, session.begin():
         [added] = await session.run_sync(lambda inner: queue.add_jobs_within([JobSpec("mail", 1)], inner))
     await engine.dispose()
