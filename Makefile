@@ -11,7 +11,7 @@ export DATAQUEUE_PORT := $(PORT)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test test-cluster check format bench openapi migrate lock clean
+.PHONY: help dev test test-cluster check format bench rivals openapi migrate lock clean
 
 help: ## List the targets.
 	@echo 'DataQueue. Run `make dev`, POST a job to http://127.0.0.1:8000/v1/jobs, watch it being done.'
@@ -45,6 +45,10 @@ format: $(DEV) ## Format the code and mend what ruff can mend.
 
 bench: $(DEV) ## Measure, each figure beside a reference measured in the same run.
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+rivals: $(DEV) ## Install the queues that the benchmark on Redis is compared with, beside ours.
+	@$(PYTHON) -m venv $(VENV)/rivals
+	@$(VENV)/rivals/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r benchmarks/rivals.txt
 
 openapi: $(RUNTIME) ## Write openapi/openapi.json from the application.
 	$(BIN)/python -m app.export_openapi

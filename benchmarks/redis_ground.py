@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -16,6 +17,8 @@ from dataqueue.storage.embedded import EmbeddedRedis
 
 _BEGINNING: Final = "{dq:default}"
 _AT_ONCE: Final = 5000
+_LOOK: Final = 0.2
+_REWRITING: Final = ("aof_rewrite_in_progress", "aof_rewrite_scheduled")
 # Every script is one. What a script calls is counted besides, by the same names as what others might send.
 _TRIPS: Final = ("evalsha", "eval", "ping", "subscribe", "info")
 
@@ -60,7 +63,13 @@ class RedisGround(Ground):
             await client.aclose()
 
     async def settle(self, url: str) -> None:
-        """Nothing is left over: what was written last is on its way to disk within a second."""
+        """No child is at work on the append-only file: while one is, each page that is written is copied first."""
+        async with self.connected(url) as client:
+            while True:
+                said = await client.info("persistence")
+                if not any(said[name] for name in _REWRITING):
+                    return
+                await asyncio.sleep(_LOOK)
 
     async def trips(self, url: str) -> int:
         """Of all databases; the others are idle."""

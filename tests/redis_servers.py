@@ -56,7 +56,20 @@ def redis_server(*, cluster: bool = False) -> Iterator[RedisServer]:
     """A server of one's own. As a cluster of one node it refuses scripts that touch keys of several slots."""
     folder = Path(tempfile.mkdtemp(prefix="dqredis-", dir="/tmp"))  # short: a socket's path has 107 bytes
     path = folder / "redis.sock"
-    settings = ["--unixsocket", str(path), "--save", "", "--appendonly", "no", "--port", "0", "--logfile", "log"]
+    settings = [
+        "--unixsocket",
+        str(path),
+        "--save",
+        "",
+        "--appendonly",
+        "yes",
+        "--appendfsync",
+        "no",
+        "--port",
+        "0",
+        "--logfile",
+        "log",
+    ]
     if cluster:
         settings += ["--cluster-enabled", "yes", "--bind", "127.0.0.1", "--port", str(port_with_a_bus())]
     program = find_redis(own_account_for(folder))

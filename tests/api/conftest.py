@@ -9,6 +9,8 @@ import pytest
 import pytest_asyncio
 
 from app.main import Api
+from dataqueue.clock import ManualClock
+from dataqueue.storage.backend import Backend
 from dataqueue.storage.opening import open_storage
 from dataqueue.storage.port import Storage
 from tests.api.streams import Intercepted
@@ -20,6 +22,14 @@ async def api(storage: Storage) -> AsyncIterator[Api]:
     """The application, running, open to callers of this machine."""
     async with started(storage) as app:
         yield app
+
+
+@pytest.fixture
+def nth(backend: Backend, clock: ManualClock) -> Callable[[int], str]:
+    """The position of the n-th event of the default namespace, while `clock` stands still and there is no other; the
+    0th: of a log without events."""
+    first = 1 if backend is Backend.POSTGRES else int(clock.now().timestamp()) * 1_000_000
+    return lambda n: str(first + n - 1) if n else "0"
 
 
 @pytest.fixture

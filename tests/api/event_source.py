@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import codecs
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
@@ -19,6 +19,8 @@ PATH: Final = "/v1/events"
 JSON_PAGE: Final = {"accept": "application/json"}
 SOON: Final = 10
 Query = Sequence[tuple[str, str]]
+Nth = Callable[[int], str]
+"""Positions of a log by the number of the event; see the fixture `nth`."""
 
 
 class Message(NamedTuple):

@@ -30,6 +30,8 @@ from tests.api.line_by_line import with_lists_of_lines
 from tests.api.support import given_key, started
 from tests.storage.given import NAMESPACE, REACHABLE, given_job
 
+# What uvicorn answers to a request that is none, such as one with a Content-Length of no digits: it reaches no route.
+_NO_HTTP: Final = "400 Invalid HTTP request received."
 _LONGEST_WAIT: Final = 0.01
 _SCENARIOS: Final = 6
 """For each operation, on average."""
@@ -198,6 +200,8 @@ def _note(seen: Seen, scenario: ScenarioRecorder) -> None:
                 failure = check.failure_info.failure
                 response = scenario.find_response(case_id=id)
                 answer = "" if response is None else f"{response.status_code} {response.text[:500]}"
+                if answer == _NO_HTTP:
+                    continue
                 told = f"{check.name}: {failure.message}\n{check.failure_info.code_sample}\n{answer}"
                 # What tells one problem from another, the id of the request left out.
                 kind = check.name, failure.title, answer.partition(',"request_id"')[0]

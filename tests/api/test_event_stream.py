@@ -15,7 +15,7 @@ from app.sse import event_frame
 from dataqueue.domain.job import JobStatus
 from dataqueue.domain.keys import Scope
 from dataqueue.storage.port import Storage
-from tests.api.event_source import PATH, Parser, Reader, nothing_is_left, reading
+from tests.api.event_source import PATH, Nth, Parser, Reader, nothing_is_left, reading
 from tests.api.support import JSON, NOBODYS_ID, client_of, enqueued, given_key, places, problem, shared, started
 from tests.storage.given import given_job
 from tests.unit.event_log import event
@@ -38,11 +38,11 @@ async def cancelled(client: httpx.AsyncClient, job_id: str) -> None:
 
 
 async def test_a_stream_begins_with_a_place_and_tells_of_what_happens_as_it_stands_in_lists(
-    api: Api, client: httpx.AsyncClient
+    api: Api, client: httpx.AsyncClient, nth: Nth
 ) -> None:
     await enqueued(client, job_type="before")
     async with reading(api) as reader:
-        assert (reader.place, reader.parser.messages) == ("1", [])
+        assert (reader.place, reader.parser.messages) == (nth(1), [])
         job_id = await enqueued(client, tags=["ä", "x\ny", "\u2028"], payload={"a": 1.0})
         await cancelled(client, job_id)
         assert await reader.has_heard(2) == await listed(client, job_id)
@@ -204,30 +204,32 @@ async def test_what_happens_in_another_namespace_is_never_seen(storage: Storage)
 # From where on.
 
 
-async def test_to_resume_is_to_go_on_exactly_after_whichever_event_it_was(api: Api, client: httpx.AsyncClient) -> None:
+async def test_to_resume_is_to_go_on_exactly_after_whichever_event_it_was(
+    api: Api, client: httpx.AsyncClient, nth: Nth
+) -> None:
     for number in range(5):
         await enqueued(client, job_type=f"t{number}")
     for number in range(6):
-        for where in ({"last-event-id": str(number)}, None):
-            query = [] if where else [("after", str(number))]
+        for where in ({"last-event-id": nth(number)}, None):
+            query = [] if where else [("after", nth(number))]
             async with reading(api, *query, headers=where) as reader:
-                assert reader.place in (str(number), "5")
+                assert reader.place in (nth(number), nth(5))
                 await reader.has_heard(5 - number)
-                assert [said["id"] for said in reader.events] == [str(id) for id in range(number + 1, 6)]
-                assert reader.parser.places[0] == str(number)
+                assert [said["id"] for said in reader.events] == [nth(n) for n in range(number + 1, 6)]
+                assert reader.parser.places[0] == nth(number)
 
 
 async def test_the_header_wins_over_the_parameter_and_an_empty_one_says_nothing(
-    api: Api, client: httpx.AsyncClient
+    api: Api, client: httpx.AsyncClient, nth: Nth
 ) -> None:
     for number in range(4):
         await enqueued(client, job_type=f"t{number}")
     cases = [
-        ("1", "3", 3),
-        ("1", "start", 3),
-        ("3", "now", 1),
-        ("4", "2", 0),
-        ("", "2", 2),
+        (nth(1), nth(3), 3),
+        (nth(1), "start", 3),
+        (nth(3), "now", 1),
+        (nth(4), nth(2), 0),
+        ("", nth(2), 2),
         ("", "now", 0),
     ]
     for header, after, count in cases:
@@ -258,28 +260,28 @@ async def test_a_reader_that_drops_out_after_each_event_sees_each_once(api: Api,
     assert seen == [f"t{number}" for number in range(5)]
 
 
-async def test_a_filter_changes_no_position(api: Api, client: httpx.AsyncClient) -> None:
+async def test_a_filter_changes_no_position(api: Api, client: httpx.AsyncClient, nth: Nth) -> None:
     for number in range(4):
         await enqueued(client, job_type="odd" if number % 2 else "even")
     async with reading(api, START, ("job_type", "odd")) as reader:
-        assert [said["id"] for said in await reader.has_heard(2)] == ["2", "4"]
-    async with reading(api, ("after", "2")) as reader:
-        assert [said["id"] for said in await reader.has_heard(2)] == ["3", "4"]
+        assert [said["id"] for said in await reader.has_heard(2)] == [nth(2), nth(4)]
+    async with reading(api, ("after", nth(2))) as reader:
+        assert [said["id"] for said in await reader.has_heard(2)] == [nth(3), nth(4)]
 
 
-async def test_a_long_backlog_comes_whole(api: Api, client: httpx.AsyncClient, storage: Storage) -> None:
+async def test_a_long_backlog_comes_whole(api: Api, client: httpx.AsyncClient, storage: Storage, nth: Nth) -> None:
     for _ in range(2):
         jobs = [{"job_type": "mail"}] * 700
         assert (await client.post("/v1/jobs/batch", json={"jobs": jobs})).status_code in (200, 201)
     await given_job(storage, status=JobStatus.COMPLETED)
     async with reading(api, START) as reader:
         said = await reader.has_heard(1403)
-        assert [int(one["id"]) for one in said] == list(range(1, 1404))
+        assert [one["id"] for one in said] == [nth(n) for n in range(1, 1404)]
 
 
-async def test_a_position_that_the_log_does_not_reach_is_gone(api: Api, client: httpx.AsyncClient) -> None:
+async def test_a_position_that_the_log_does_not_reach_is_gone(api: Api, client: httpx.AsyncClient, nth: Nth) -> None:
     await enqueued(client)
-    for position in ("2", "9" * 18):
+    for position in (nth(2), "9" * 18):
         reader = Reader(api, ("after", position))
         await reader.ends()
         problem(reader.response, 410, "position_expired")

@@ -14,7 +14,7 @@ from app.sse import QUIET
 from dataqueue.domain.keys import Scope, digest_of
 from dataqueue.errors import PositionExpired, StorageNotReady, StorageUnavailable
 from dataqueue.storage.port import Hint, Storage
-from tests.api.event_source import SOON, Reader, nothing_is_left, reading
+from tests.api.event_source import SOON, Nth, Reader, nothing_is_left, reading
 from tests.api.support import client_of, enqueued, eventually, given_key, problem, started
 from tests.storage.given import NAMESPACE, new_job
 from tests.storage.past_the_port import away, revoke
@@ -49,19 +49,21 @@ def reasons(logs: Any) -> list[str]:
 
 
 @pytest.mark.usefixtures("lively")
-async def test_a_quiet_stream_gives_signs_of_life_that_move_its_place_on(api: Api, client: httpx.AsyncClient) -> None:
+async def test_a_quiet_stream_gives_signs_of_life_that_move_its_place_on(
+    api: Api, client: httpx.AsyncClient, nth: Nth
+) -> None:
     async with reading(api, ("job_type", "mail")) as reader:
         assert reader.place == "0"
         for _ in range(3):
             await enqueued(client, job_type="other")
-        await eventually("it has moved on", lambda: reader.place == "3")
+        await eventually("it has moved on", lambda: reader.place == nth(3))
         assert reader.parser.messages == []
         assert set(reader.parser.comments) == {"connected", "ping"}
         await enqueued(client, job_type="mail")
-        assert [said["id"] for said in await reader.has_heard(1)] == ["4"]
+        assert [said["id"] for said in await reader.has_heard(1)] == [nth(4)]
         pings = reader.parser.comments.count("ping")
         await eventually("and another", lambda: reader.parser.comments.count("ping") > pings)
-        assert reader.place == "4"
+        assert reader.place == nth(4)
 
 
 def test_a_sign_of_life_comes_every_15_seconds() -> None:
@@ -161,7 +163,7 @@ async def test_a_reader_that_does_not_read_is_given_up_and_leaves_nothing_behind
 
 
 async def test_a_reader_that_falls_behind_is_told_to_come_back_and_resumes_where_it_was(
-    api: Api, storage: Storage
+    api: Api, storage: Storage, nth: Nth
 ) -> None:
     async with reading(api) as reader, reading(api) as other:
         await happening(storage, 1)
@@ -180,15 +182,15 @@ async def test_a_reader_that_falls_behind_is_told_to_come_back_and_resumes_where
         assert reader.has_ended
         assert reader.parser.is_between_blocks
         assert (reader.parser.retry or 0) >= 500
-        seen = [int(said["id"]) for said in reader.events]
+        seen = [said["id"] for said in reader.events]
         assert len(seen) < 500
     async with reading(api, headers={"last-event-id": reader.place}) as again:
-        seen += [int(said["id"]) for said in await again.has_heard(1502 - len(seen))]
-    assert seen == list(range(1, 1503))
+        seen += [said["id"] for said in await again.has_heard(1502 - len(seen))]
+    assert seen == [nth(n) for n in range(1, 1503)]
     nothing_is_left(api)
 
 
-async def test_a_stop_ends_every_stream_with_a_hint_when_to_come_back(api: Api, storage: Storage) -> None:
+async def test_a_stop_ends_every_stream_with_a_hint_when_to_come_back(api: Api, storage: Storage, nth: Nth) -> None:
     readers = [Reader(api) for _ in range(30)]
     for reader in readers:
         await reader.is_connected()
@@ -201,7 +203,7 @@ async def test_a_stop_ends_every_stream_with_a_hint_when_to_come_back(api: Api, 
         assert reader.has_ended
         assert reader.parser.is_between_blocks
         assert reader.parser.comments[-1] == "goodbye"
-        assert reader.place == "1", "a goodbye changes no place"
+        assert reader.place == nth(1), "a goodbye changes no place"
     waits = [reader.parser.retry or 0 for reader in readers]
     assert all(500 <= wait <= 3000 for wait in waits)
     assert len(set(waits)) > 15, "they would all come back at once"

@@ -12,7 +12,7 @@ from app.main import Api
 from dataqueue.clock import ManualClock
 from dataqueue.domain.keys import Scope
 from dataqueue.storage.port import Storage
-from tests.api.event_source import JSON_PAGE, PATH, Reader, nothing_is_left, reading
+from tests.api.event_source import JSON_PAGE, PATH, Nth, Reader, nothing_is_left, reading
 from tests.api.support import JSON, client_of, enqueued, eventually, given_key, problem, started
 from tests.storage.past_the_port import all_that_is_kept
 
@@ -83,23 +83,23 @@ async def test_a_ticket_admits_to_the_namespace_of_the_key_it_was_had_for(storag
         nothing_is_left(api)
 
 
-async def test_filters_and_a_place_come_with_the_ticket(api: Api, client: httpx.AsyncClient) -> None:
+async def test_filters_and_a_place_come_with_the_ticket(api: Api, client: httpx.AsyncClient, nth: Nth) -> None:
     for job_type in ("one", "two", "three", "two"):
         await enqueued(client, job_type=job_type, tags=["t"])
     query = [("job_type", "two"), ("tags", "t"), ("event", "job:added")]
-    async with reading(api, ("ticket", await issued(client)), ("after", "1"), *query) as reader:
-        assert [said["id"] for said in await reader.has_heard(2)] == ["2", "4"]
+    async with reading(api, ("ticket", await issued(client)), ("after", nth(1)), *query) as reader:
+        assert [said["id"] for said in await reader.has_heard(2)] == [nth(2), nth(4)]
     # What a browser sends by itself when it reconnects, but for the ticket, which must be another.
-    resuming = {"last-event-id": "2"}
-    async with reading(api, ("ticket", await issued(client)), ("after", "1"), *query, headers=resuming) as reader:
-        assert [said["id"] for said in await reader.has_heard(1)] == ["4"]
+    resuming = {"last-event-id": nth(2)}
+    async with reading(api, ("ticket", await issued(client)), ("after", nth(1)), *query, headers=resuming) as reader:
+        assert [said["id"] for said in await reader.has_heard(1)] == [nth(4)]
 
 
-async def test_a_ticket_is_good_for_a_page(api: Api, client: httpx.AsyncClient) -> None:
+async def test_a_ticket_is_good_for_a_page(api: Api, client: httpx.AsyncClient, nth: Nth) -> None:
     await enqueued(client)
     ticket = await issued(client)
     response = await client.get(PATH, params={"ticket": ticket, "after": "start"}, headers=JSON_PAGE)
-    assert [said["id"] for said in response.json()["data"]] == ["1"]
+    assert [said["id"] for said in response.json()["data"]] == [nth(1)]
     await refused(api, ("ticket", ticket), headers=JSON_PAGE)
 
 

@@ -64,7 +64,7 @@ async def test_it_removes_what_has_been_kept_for_as_long_as_the_settings_say(
         assert await run(client) == {**NOTHING, "cleaned_up_jobs": 1}
         assert (await client.get(f"/v1/jobs/{done.id}")).status_code == 404
         assert (await client.get(f"/v1/jobs/{failed.id}")).status_code == 200
-        clock.advance(9 * DAY)
+        clock.advance(10 * DAY)
         found = await run(client)
         assert found["cleaned_up_jobs"] == 1
         assert found["cleaned_up_events"] >= 6

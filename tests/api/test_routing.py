@@ -201,7 +201,18 @@ async def test_a_storage_that_is_away_is_said_so_within_two_seconds(nowhere: str
 @shared
 async def test_a_service_is_ready_when_its_storage_is(bystander: httpx.AsyncClient) -> None:
     response = await bystander.get("/readyz")
-    assert (response.status_code, response.json()) == (200, {"status": "ok"})
+    assert (response.status_code, response.json()) == (200, {"status": "ok", "warnings": []})
+
+
+async def test_a_service_says_what_may_lose_jobs_and_serves_all_the_same(
+    client: httpx.AsyncClient, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def check() -> list[str]:
+        return ["Set `appendonly yes`."]
+
+    monkeypatch.setattr(storage, "check", check)
+    response = await client.get("/readyz")
+    assert (response.status_code, response.json()) == (200, {"status": "ok", "warnings": ["Set `appendonly yes`."]})
 
 
 async def test_a_caller_that_leaves_does_not_take_its_job_along(api: Api, client: httpx.AsyncClient) -> None:

@@ -28,10 +28,12 @@ async def opened(own: RedisServer) -> AsyncIterator[Storage]:
     storage = open_storage(own.url)
     yield storage
     await storage.close()
+    own.client.config_set("maxmemory-policy", "noeviction")
 
 
 async def test_what_may_lose_jobs_is_told_until_it_is_mended(opened: Storage, own: RedisServer) -> None:
     own.client.config_set("maxmemory-policy", "allkeys-lru")
+    own.client.config_set("appendonly", "no")
     assert ["appendonly" in risk or "allkeys-lru" in risk for risk in await opened.check()] == [True, True]
     own.client.config_set("maxmemory-policy", "noeviction")
     own.client.config_set("appendonly", "yes")
@@ -40,7 +42,8 @@ async def test_what_may_lose_jobs_is_told_until_it_is_mended(opened: Storage, ow
     assert len(await opened.check()) == 1
 
 
-async def test_each_risk_is_warned_of_once(opened: Storage) -> None:
+async def test_each_risk_is_warned_of_once(opened: Storage, own: RedisServer) -> None:
+    own.client.config_set("appendonly", "no")
     teller = RiskTeller(opened)
     with structlog.testing.capture_logs() as logs:
         await teller.tick()
