@@ -35,5 +35,5 @@ def refusing(url: str, text: str) -> Iterator[str]:
         # Somebody else's value where our scripts keep theirs.
         kept = client.dump(_TYPES)
         client.set(_TYPES, text)
-        yield "ResponseError WRONGTYPE"
+        yield "redis.exceptions.ResponseError"
         client.restore(_TYPES, 0, kept, replace=True) if kept else client.delete(_TYPES)

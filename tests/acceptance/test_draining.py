@@ -84,9 +84,9 @@ def test_an_api_under_load_loses_no_job_that_it_has_acknowledged(database: str, 
 def test_an_api_ends_though_its_database_answers_no_more(database: str, place: Path) -> None:
     with way_to(database, place / "way") as way, Api(way.url, log=place / "unanswered.log") as api:
         api.until_ready()
-        until(lambda: way.has_carried("stage"), "the look with which it begins")
+        api.enqueue("unserved", delay=0.5)
+        # Only now: it may look at any time, and to hold that holds everything else.
         way.hold("stage")
-        api.enqueue("unserved", delay=0.1)
         assert way.holds.wait(30), "it was to look for what is due"
         assert api.stop(within=20) == 0
         assert not api.family()

@@ -29,7 +29,7 @@ WORDS: Final = {
         "claim": "jobs/claim",
         "complete": "jobs/complete",
         "fail": "jobs/fail",
-        "stage": "upkeep/stage",
+        "stage": "upkeep/lowest",
     },
 }
 """By what a statement is known that does what a verb of the storage says."""
@@ -57,10 +57,6 @@ class Way(Severing):
     def lose_reply_to(self, verb: str) -> None:
         """Cut the connection when this has been done the next time."""
         self.cut_when(self._words[verb])
-
-    def has_carried(self, verb: str) -> bool:
-        """Whether this has been asked for."""
-        return any(self._words[verb] in statement for statement in self.statements)
 
     def hold(self, verb: str) -> None:
         """The next statement that does this is kept here, and everything else with it, until `let_go`."""

@@ -117,9 +117,10 @@ async def test_a_job_that_was_taken_away_is_neither_changed_nor_told(live_storag
 
 async def take_away(storage: Storage, queue: Queue, job_id: UUID) -> None:
     """As when its lease has run out, and somebody has looked."""
-    await storage.jobs(NAMESPACE).abandon([Lease(job_id, 1)])
 
     async def reclaimed() -> bool | None:
+        # Again each time: its holder may have renewed it in between.
+        await storage.jobs(NAMESPACE).abandon([Lease(job_id, 1)])
         return True if await storage.upkeep.reclaim(limit=10, max_crashes=MAX_CRASHES) else None
 
     await eventually("it is taken back", reclaimed)

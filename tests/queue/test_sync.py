@@ -23,15 +23,17 @@ from dataqueue.job_spec import JobSpec
 from dataqueue.processors import Processor
 from dataqueue.queue import Queue
 from dataqueue.queue_events import ErrorEvent
+from dataqueue.storage.backend import Backend
 from dataqueue.supervising import QueueSupervisor
 from dataqueue.sync import SyncProcessor, SyncQueue, SyncSupervisor
+from tests.storage.given import FOLDS
 
 
 def double(payload: int) -> int:
     return payload * 2
 
 
-def test_every_call_of_the_queue_is_there_and_waits_for_its_answer(storage_url: str) -> None:
+def test_every_call_of_the_queue_is_there_and_waits_for_its_answer(storage_url: str, backend: Backend) -> None:
     with SyncQueue(storage_url) as queue:
         first = queue.add_job("double", 21, tags=["a"])
         second, third = queue.add_jobs([JobSpec("double", 1), JobSpec("mail")])
@@ -50,7 +52,7 @@ def test_every_call_of_the_queue_is_there_and_waits_for_its_answer(storage_url: 
         with pytest.raises(NotFound):
             queue.get_job(third.id)
         assert (queue.reclaim_stuck_jobs(), queue.cleanup_old_jobs(), queue.cleanup_old_job_events(3650)) == (0, 0, 0)
-        assert queue.create_supervisor().start()["folded_counts"] > 0
+        assert (queue.create_supervisor().start()["folded_counts"] > 0) is FOLDS[backend]
         with pytest.raises(Invalid):
             queue.add_job("no name")
 

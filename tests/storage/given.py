@@ -13,6 +13,7 @@ from uuid import UUID
 from dataqueue.domain.events import Event, EventName
 from dataqueue.domain.job import ClaimedJob, Failure, Job, JobStatus, Lease, NewJob, Reported
 from dataqueue.ids import new_id
+from dataqueue.storage.backend import Backend
 from dataqueue.storage.port import JobStore, Storage
 
 NAMESPACE: Final = "default"
@@ -23,6 +24,8 @@ LEASE: Final = timedelta(seconds=30)
 MAX_CRASHES: Final = 3
 FOR_GOOD: Final = Failure("it cannot be done")
 FOR_NOW: Final = Failure("it did not work", retry_after=MINUTE)
+FOLDS: Final = {Backend.POSTGRES: True, Backend.REDIS: False}
+"""Whether changes are noted first and added to the counts later: in Redis what is listed is counted as it is."""
 REACHABLE: Final = tuple(status for status in JobStatus if status is not JobStatus.WAITING)
 """The statuses that the port leads to; nothing suspends a job yet."""
 

@@ -46,7 +46,7 @@ def test_on_a_terminal_a_line_is_for_people(api: Api, job_type: str) -> None:
         (("--tag-mode", "any"), 2, "--tag-mode says how several --tag count: give a --tag"),
         (("--after", "then"), 1, "query.after: must be the id of an event, now or start"),
         (("--event", "job:gone"), 1, "query.event.0: must be the name of an event, like job:completed"),
-        (("--after", "999999999"), 1, "the log does not reach that far: begin with after=start or after=now"),
+        (("--after", "9" * 18), 1, "the log does not reach that far: begin with after=start or after=now"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_sentence(
