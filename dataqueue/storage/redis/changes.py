@@ -16,7 +16,7 @@ from dataqueue.storage.redis.instants import instant_of
 from dataqueue.storage.redis.server import Server
 
 _OF_A_SCRIPT: Final = 300
-_CHANGED_AT_ONCE: Final = 100
+_CHANGED_AT_ONCE: Final = 50
 _LOOKED_AT: Final = 4  # jobs for each of a batch
 
 

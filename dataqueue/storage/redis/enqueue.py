@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from itertools import accumulate, chain
 from typing import Final
 from uuid import UUID
 
@@ -39,13 +39,13 @@ async def _store(
         return [[] for _ in units]
     values = chain.from_iterable(_values(job) for job in jobs)
     found = await server.run("jobs/enqueue", namespace, "again" if again else "", *values)
-    if found[0] == "taken":
+    if found and found[0] == "taken":
         _refuse(jobs, int(found[1]), alone=len(units) == 1)
-    answers = iter(
-        Enqueued(UUID(id), JobStatus(status), created=word == "created")
-        for id, status, word in zip(found[::3], found[1::3], found[2::3], strict=True)
-    )
-    return [[next(answers) for _ in unit] for unit in units]
+    answers = [Enqueued(job.id, JobStatus.PENDING, created=True) for job in jobs]
+    for place, id, status, word in zip(found[::4], found[1::4], found[2::4], found[3::4], strict=True):
+        answers[int(place)] = Enqueued(UUID(id), JobStatus(status), created=word == "created")
+    ends = accumulate(len(unit) for unit in units)
+    return [answers[end - len(unit) : end] for unit, end in zip(units, ends, strict=True)]
 
 
 def _is_cuttable(jobs: Sequence[NewJob]) -> bool:
@@ -84,23 +84,18 @@ def _refuse(jobs: Sequence[NewJob], index: int, *, alone: bool) -> None:
 def _values(job: NewJob) -> tuple[Value, ...]:
     """A job as `lua/jobs/enqueue.lua` takes it."""
     retry = job.retry
-    return (
-        str(job.id),
-        job.job_type,
-        -job.priority,
-        "" if job.run_at is None else micros_at(job.run_at),
-        "" if job.delay is None else micros(job.delay),
-        _or_empty(job.max_attempts),
-        job.payload,
-        orjson.dumps(job.tags).decode() if job.tags else "",
-        job.idempotency_key or "",
-        _or_empty(job.timeout_ms),
-        "" if retry.delay is None else repr(retry.delay),
-        "" if retry.backoff is None else int(retry.backoff),
-        "" if retry.delay_max is None else repr(retry.delay_max),
-        job.dead_letter_job_type or "",
-    )
-
-
-def _or_empty(number: int | None) -> Value:
-    return "" if number is None else number
+    asked = {
+        "rank": -job.priority or None,
+        "run_at": None if job.run_at is None else micros_at(job.run_at),
+        "delay": None if job.delay is None else micros(job.delay),
+        "max_attempts": job.max_attempts,
+        "tags": orjson.dumps(job.tags).decode() if job.tags else None,
+        "key": job.idempotency_key,
+        "timeout_ms": job.timeout_ms,
+        "retry_delay": None if retry.delay is None else repr(retry.delay),
+        "retry_backoff": None if retry.backoff is None else str(int(retry.backoff)),
+        "retry_delay_max": None if retry.delay_max is None else repr(retry.delay_max),
+        "dead_type": job.dead_letter_job_type,
+    }
+    given = {name: value for name, value in asked.items() if value is not None}
+    return str(job.id), job.job_type, job.payload, orjson.dumps(given).decode() if given else ""

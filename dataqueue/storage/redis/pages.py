@@ -14,8 +14,8 @@ from dataqueue.storage.redis.server import Server
 
 _MOST_LOOKED_AT: Final = 50_000
 _LARGEST: Final = 16 << 20
-_OF_A_SCRIPT: Final = 300
-_READ_AT_ONCE: Final = 100
+_OF_A_SCRIPT: Final = 200
+_READ_AT_ONCE: Final = 50
 _LARGEST_OF_A_SCRIPT: Final = 1 << 20
 """A script keeps everybody else waiting, so it looks at few jobs, reads fewer, and copies little."""
 

@@ -15,7 +15,7 @@ from dataqueue.storage.redis.server import Server, Value
 
 _MOST_LOOKED_AT: Final = 100_000
 _LOOKED_AT_ONCE: Final = 1000
-_GONE_AT_ONCE: Final = 100
+_GONE_AT_ONCE: Final = 50
 _EVENTS_AT_ONCE: Final = 5000
 
 

@@ -15,7 +15,7 @@ from dataqueue.storage.redis.namespaces import Namespaces
 from dataqueue.storage.redis.pruning import Pruning
 from dataqueue.storage.redis.server import Server
 
-_AT_ONCE: Final = 100
+_AT_ONCE: Final = 50
 """Jobs that one script moves."""
 _MINUTES_KEPT: Final = 120
 _SECOND: Final = 1_000_000
