@@ -24,8 +24,9 @@ help: ## List the targets.
 dev: $(RUNTIME) ## Run everything here: an embedded server, API, worker, example handlers.
 	@exec $(BIN)/dataqueue dev
 
-test: $(DEV) ## Run every test.
-	@$(BIN)/python -m pytest $(ARGS)
+# Every test: in two processes, a file at a time to each, for most of them wait for a server or a worker.
+test: $(DEV) ## Run every test, or those that ARGS names.
+	@$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),-n 2 --dist loadfile)
 
 test-cluster: $(DEV) ## Run the tests that start a Redis Cluster, of three masters and three replicas.
 	@$(BIN)/python -m pytest -o norecursedirs='.*' tests/cluster $(ARGS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import subprocess
 import tempfile
@@ -54,7 +53,14 @@ class RedisServer:
 @contextmanager
 def redis_server(*, cluster: bool = False) -> Iterator[RedisServer]:
     """A server of one's own. As a cluster of one node it refuses scripts that touch keys of several slots."""
-    folder = Path(tempfile.mkdtemp(prefix="dqredis-", dir="/tmp"))  # short: a socket's path has 107 bytes
+    # A short place: a socket's path has 107 bytes.
+    folder = tempfile.TemporaryDirectory(prefix="dqredis-", dir="/tmp")
+    with folder as name, _running(Path(name), cluster=cluster) as server:
+        yield server
+
+
+@contextmanager
+def _running(folder: Path, *, cluster: bool) -> Iterator[RedisServer]:
     path = folder / "redis.sock"
     settings = [
         "--unixsocket",
@@ -84,7 +90,6 @@ def redis_server(*, cluster: bool = False) -> Iterator[RedisServer]:
         finally:
             server.client.close()
             process.kill()
-    shutil.rmtree(folder)
 
 
 def until(condition: Callable[[], bool]) -> None:

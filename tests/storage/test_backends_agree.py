@@ -106,7 +106,8 @@ def history_of(twins: Twins) -> type[RuleBasedStateMachine]:
             after=st.sampled_from((None, timedelta(), *SPANS)),
         )
         def fail(self, numbers: list[int], reason: FailureReason, after: timedelta | None) -> None:
-            leases = self.any_leases(numbers)
+            # By id: what several dead letters of one call are listed by is nobody's promise.
+            leases = sorted(self.any_leases(numbers), key=lambda lease: lease.job_id)
             failure = Failure('it said "no", \\ żółć\n', type="E", reason=reason, retry_after=after)
             failures = [failure] * len(leases)
             words = twins.ask(lambda storage: storage.jobs(twins.namespace).fail(leases, failures=failures))

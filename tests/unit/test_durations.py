@@ -73,7 +73,7 @@ def test_a_duration_reads_as_so_many_seconds(value: object, seconds: float) -> N
             "PT1H",
         ),
         *("0s", "0h0m", "0.0s", "99999999999999999999999w", "inf", "nan", "infs"),
-        *(True, False, None, b"1s", [], [1], (1,), {1}, object()),
+        *(True, False, None, b"1s", [], [1], (1,), {1}, ...),
         *(-1, 0, 0.0, -0.0, -0.5, float("inf"), float("-inf"), float("nan"), 10**400, -(10**400), 2**53 + 1),
         *({}, {"hour": 1}, {"Hours": 1}, {"hours": 1, "": 1}, {"hours": "1"}, {"hours": None}, {"hours": True}),
         *({"hours": -1}, {"hours": 2, "minutes": -1}, {"hours": 0}, {"hours": [1]}, {1: 1}),

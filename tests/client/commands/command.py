@@ -56,9 +56,11 @@ class Done:
 
 
 def environment(url: str, **variables: str) -> dict[str, str]:
-    """The caller's, without settings of ours but these."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("DATAQUEUE_")}
-    return {**ours, "DATAQUEUE_API_URL": url, **variables}
+    """The caller's, without settings of ours but these, and without the size of the caller's terminal."""
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("DATAQUEUE_", "COLUMNS", "LINES"))
+    }
+    return {**kept, "DATAQUEUE_API_URL": url, **variables}
 
 
 class Command:
