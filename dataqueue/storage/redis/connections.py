@@ -93,7 +93,7 @@ class _OfOne(_Places):
                 async with asyncio.timeout(CONNECT_TIMEOUT):
                     connection = await self._take()
             # The driver's own packing is in Python, and ten times as slow.
-            packed = b"".join(cast(bytes, pack_command(one)) for one in commands)
+            packed = b"".join(pack_command(cast(Any, one)) for one in commands)
             try:
                 with translated():
                     # Whatever breaks in here, a cancellation too, closes the connection.
