@@ -56,6 +56,9 @@ async def _keep_hearing(
             await hear(say)
         except broken as error:
             log.debug("listen_failed", error=type(error).__name__)
+        except Exception as error:
+            # Whatever it was: who stops hearing for good is as late as the next poll from then on.
+            log.warning("listen_failed", error=type(error).__name__, exc_info=error)
         await asyncio.sleep(random.uniform(0.05, pause))
         pause = min(pause * 2, _LONGEST_PAUSE)
 

@@ -13,14 +13,16 @@ from dataqueue.domain.job import JobStatus, Json
 from dataqueue.domain.retention import Retention
 from dataqueue.storage.port import Storage
 from dataqueue.storage.redis.keys import OF_A_NAMESPACE, OF_NO_NAMESPACE, SHARED, Key, beginning_of
+from dataqueue.storage.redis.storage import RedisStorage
 from tests.redis_servers import RedisServer
 from tests.storage.given import FOR_GOOD, FOR_NOW, HOUR, LEASE, MAX_CRASHES, NAMESPACE, SECOND, claim, new_job
+from tests.storage.redis_batches import given_left_batch
 
 OPERATORS: Final = {"settings:", "paused"}
 """What stays until whoever set it takes it back."""
 
 
-async def a_life(storage: Storage, clock: ManualClock) -> None:
+async def a_life(storage: RedisStorage, clock: ManualClock) -> None:
     """Jobs through every verb, so that every kind of key is used."""
     jobs = storage.jobs(NAMESPACE)
     await storage.job_types(NAMESPACE).put("mail", JobTypeSettings(max_attempts=5))
@@ -50,6 +52,7 @@ async def a_life(storage: Storage, clock: ManualClock) -> None:
     await jobs.enqueue([[new_job(job_type="mail", payload=Json("[]"))], [new_job(job_type="mail")]])
     [last] = await claim(jobs, "mail", limit=1)
     await jobs.complete([last.lease], outputs=[Json("null")])
+    await given_left_batch(storage, [new_job(job_type="mail")])
 
 
 async def the_end(storage: Storage, clock: ManualClock) -> None:
@@ -87,7 +90,7 @@ def keys_of(redis: RedisServer) -> dict[str, str]:
 
 
 async def test_every_key_is_documented_and_every_documented_key_occurs(
-    storage: Storage, clock: ManualClock, redis: RedisServer
+    storage: RedisStorage, clock: ManualClock, redis: RedisServer
 ) -> None:
     await a_life(storage, clock)
     there = keys_of(redis)
@@ -99,7 +102,7 @@ async def test_every_key_is_documented_and_every_documented_key_occurs(
 
 
 async def test_a_namespace_whose_jobs_and_events_are_gone_leaves_no_key(
-    storage: Storage, clock: ManualClock, redis: RedisServer
+    storage: RedisStorage, clock: ManualClock, redis: RedisServer
 ) -> None:
     await a_life(storage, clock)
     await the_end(storage, clock)
@@ -110,7 +113,7 @@ async def test_a_namespace_whose_jobs_and_events_are_gone_leaves_no_key(
     assert listed == ["halted", "mail"]
 
 
-async def test_a_log_that_begins_again_goes_on_above_what_was_read(storage: Storage, clock: ManualClock) -> None:
+async def test_a_log_that_begins_again_goes_on_above_what_was_read(storage: RedisStorage, clock: ManualClock) -> None:
     await a_life(storage, clock)
     before = (await storage.events(NAMESPACE).bounds()).newest
     await the_end(storage, clock)

@@ -12,17 +12,17 @@ from hiredis import pack_command
 from redis.asyncio.cluster import ClusterNode
 from redis.exceptions import (
     ConnectionError,  # noqa: A004 - the driver's
-    ReadOnlyError,
     RedisError,
     ResponseError,
     SlotNotCoveredError,
 )
 
 from dataqueue.storage.redis.connecting import CONNECT_TIMEOUT, cluster_of, is_cluster, pool_of
-from dataqueue.storage.redis.errors import translated
+from dataqueue.storage.redis.errors import translated, word_of
 
 _LONGEST_GOODBYE: Final = 5.0
 _SCRIPTS: Final = ("EVALSHA", "EVAL")
+_FORMER_PRIMARY: Final = "READONLY"
 _KEY: Final = 1
 _KEY_OF_A_SCRIPT: Final = 3
 
@@ -88,12 +88,12 @@ class _OfOne(_Places):
         self._at_rest: list[Any] = []
 
     async def send(self, commands: Sequence[Command]) -> list[Any]:
+        # The driver's own packing is in Python, and ten times as slow.
+        packed = b"".join(pack_command(cast(Any, one)) for one in commands)
         async with self.place():
             with translated(ran=False):
                 async with asyncio.timeout(CONNECT_TIMEOUT):
                     connection = await self._take()
-            # The driver's own packing is in Python, and ten times as slow.
-            packed = b"".join(pack_command(cast(Any, one)) for one in commands)
             try:
                 with translated():
                     # Whatever breaks in here, a cancellation too, closes the connection.
@@ -122,9 +122,13 @@ class _OfOne(_Places):
     async def _take(self) -> Any:
         while self._at_rest:
             connection = self._at_rest.pop()
-            if await _is_alive(connection):
-                return connection
-            await connection.disconnect(nowait=True)
+            is_alive = False
+            try:
+                if is_alive := await _is_alive(connection):
+                    return connection
+            finally:
+                if not is_alive:
+                    await connection.disconnect(nowait=True)
         connection = self._make()
         try:
             await connection.connect()
@@ -137,11 +141,10 @@ class _OfOne(_Places):
     async def _reply(connection: Any) -> Any:
         try:
             return await connection.read_response()
-        except ReadOnlyError as error:
-            # A former primary: the next connection may find the new one.
-            await connection.disconnect(nowait=True)
-            return error
         except ResponseError as error:
+            if word_of(error) == _FORMER_PRIMARY:
+                # The next connection may find the new one.
+                await connection.disconnect(nowait=True)
             return error
 
 

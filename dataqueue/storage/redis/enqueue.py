@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
 from itertools import accumulate, chain
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import orjson
 
 from dataqueue.domain.job import Enqueued, JobStatus, NewJob
-from dataqueue.errors import AlreadyExists, StorageRefused
+from dataqueue.errors import AlreadyExists, DataQueueError, StorageRefused, StorageUnavailable
 from dataqueue.storage.redis.instants import micros, micros_at
 from dataqueue.storage.redis.server import Server, Value
 
-_AT_ONCE: Final = 250
-"""Jobs of one script, where it may be cut: it keeps everybody else waiting meanwhile, some 4 ms."""
+_AT_ONCE: Final = 200
+"""Jobs of one script, where it may be cut: it keeps everybody else waiting meanwhile, some 3 ms."""
+_LEFT_AFTER: Final = timedelta(seconds=5)
 
 
 async def enqueue(
@@ -24,10 +27,55 @@ async def enqueue(
     """Store all units; see `JobStore.enqueue`."""
     jobs = list(chain.from_iterable(units))
     _refuse_repeated_ids(jobs, alone=len(units) == 1)
+    if not _is_cuttable(jobs):
+        return await _store(server, namespace, units, again=again)
     answers: list[list[Enqueued]] = []
-    for some in _cut(units, at=_AT_ONCE if _is_cuttable(jobs) else len(jobs)):
-        answers += await _store(server, namespace, some, again=again)
+    for some in _cut(units, at=_AT_ONCE):
+        is_batch = len(some) == 1 and len(some[0]) > _AT_ONCE
+        with _some_of_it_done(bool(answers)):
+            if is_batch:
+                answers.append(await _store_batch(server, namespace, some[0]))
+            else:
+                answers += await _store(server, namespace, some, again=again)
     return answers
+
+
+async def _store_batch(server: Server, namespace: str, jobs: Sequence[NewJob]) -> list[Enqueued]:
+    """All of them or none, though it takes several scripts: the first keeps the batch as it is, and from then on its
+    jobs will be there, if need be by the hand of others (`take_up_left_batches`)."""
+    batch = str(jobs[0].id)
+    await server.run("jobs/lay_down", namespace, batch, *chain.from_iterable(map(values_of, jobs)))
+    with _some_of_it_done(True):
+        answers: list[Enqueued] = []
+        while len(answers) < len(jobs):
+            count, *found = await server.run("jobs/take_up", namespace, batch, _AT_ONCE, 0)
+            if not count:
+                break
+            answers += _answers(jobs[len(answers) : len(answers) + int(count)], found)
+        if len(answers) == len(jobs):
+            return answers
+        # Others have taken up some: all are there, and this asks what became of each.
+        pieces = [jobs[first : first + _AT_ONCE] for first in range(0, len(jobs), _AT_ONCE)]
+        return [one for piece in pieces for one in (await _store(server, namespace, [piece], again=True))[0]]
+
+
+@contextmanager
+def _some_of_it_done(done: bool) -> Iterator[None]:
+    """Where part of what was asked for is stored, not even a refusal of the rest says that nothing was."""
+    try:
+        yield
+    except DataQueueError as error:
+        if not done:
+            raise
+        raise StorageUnavailable(str(error), outcome_unknown=True) from error
+
+
+async def take_up_left_batches(server: Server, namespace: str) -> int:
+    """Finish batches whose caller has not come back for them; says how many jobs they had left."""
+    left = 0
+    while count := int((await server.run("jobs/take_up", namespace, "", _AT_ONCE, micros(_LEFT_AFTER)))[0]):
+        left += count
+    return left
 
 
 async def _store(
@@ -37,15 +85,21 @@ async def _store(
     jobs = list(chain.from_iterable(units))
     if not jobs:
         return [[] for _ in units]
-    values = chain.from_iterable(_values(job) for job in jobs)
+    values = chain.from_iterable(values_of(job) for job in jobs)
     found = await server.run("jobs/enqueue", namespace, "again" if again else "", *values)
     if found and found[0] == "taken":
         _refuse(jobs, int(found[1]), alone=len(units) == 1)
+    answers = _answers(jobs, found)
+    ends = accumulate(len(unit) for unit in units)
+    return [answers[end - len(unit) : end] for unit, end in zip(units, ends, strict=True)]
+
+
+def _answers(jobs: Sequence[NewJob], found: Sequence[Any]) -> list[Enqueued]:
+    """What `lua/lib/adding.lua` says of jobs."""
     answers = [Enqueued(job.id, JobStatus.PENDING, created=True) for job in jobs]
     for place, id, status, word in zip(found[::4], found[1::4], found[2::4], found[3::4], strict=True):
         answers[int(place)] = Enqueued(UUID(id), JobStatus(status), created=word == "created")
-    ends = accumulate(len(unit) for unit in units)
-    return [answers[end - len(unit) : end] for unit, end in zip(units, ends, strict=True)]
+    return answers
 
 
 def _is_cuttable(jobs: Sequence[NewJob]) -> bool:
@@ -81,7 +135,7 @@ def _refuse(jobs: Sequence[NewJob], index: int, *, alone: bool) -> None:
     raise AlreadyExists(f"a job with the id {jobs[index].id}", index=index)
 
 
-def _values(job: NewJob) -> tuple[Value, ...]:
+def values_of(job: NewJob) -> tuple[Value, ...]:
     """A job as `lua/jobs/enqueue.lua` takes it."""
     retry = job.retry
     asked = {

@@ -64,6 +64,18 @@ OF_A_NAMESPACE: Final = (
         removed_by="delete, prune",
     ),
     Key(
+        "batch:<id>",
+        "list",
+        "jobs of a batch that is being stored: four values each, see lib/adding.lua",
+        removed_by="take_up",
+    ),
+    Key(
+        "batches",
+        "zset",
+        "those batches by when they were kept",
+        removed_by="take_up",
+    ),
+    Key(
         "ready:<type>",
         "zset",
         "claimable jobs: by rank (-priority), then run_at, seq and id in 16, 16 and 36 characters",

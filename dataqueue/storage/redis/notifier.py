@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, Final
 
 import structlog
@@ -60,7 +60,9 @@ class RedisNotifier:
             say(LISTENING)
             while True:
                 if (told := await _next(connection)) is not None:
-                    say(unpacked(told))
+                    # The channel is open to all who use the server: what is no hint of ours is passed over.
+                    with suppress(TypeError, ValueError):
+                        say(unpacked(told))
         finally:
             await connection.disconnect(nowait=True)
 

@@ -9,6 +9,7 @@ from typing import Final
 from dataqueue.domain.retention import Retention
 from dataqueue.ids import new_id
 from dataqueue.storage.answers import Pruned, Staged
+from dataqueue.storage.redis.enqueue import take_up_left_batches
 from dataqueue.storage.redis.instants import micros
 from dataqueue.storage.redis.looking import look_at
 from dataqueue.storage.redis.namespaces import Namespaces
@@ -29,7 +30,12 @@ class RedisUpkeep:
         self._pruning = Pruning(server, namespaces)
 
     async def stage(self, *, limit: int, namespace: str | None = None) -> Staged:
-        found = await self._lowest_first("due", namespace)
+        names = await self._namespaces.all() if namespace is None else [namespace]
+        looks = await look_at(self._server, names, "due", "batches")
+        found = sorted(
+            ((one.namespace, due - one.now) for one in looks if (due := one.lowest[0]) is not None), key=_second
+        )
+        left = [await take_up_left_batches(self._server, one.namespace) for one in looks if one.lowest[1] is not None]
         next_due = [due for _, due in found if due > 0]
 
         async def stage(name: str, room: int) -> int:
@@ -38,7 +44,7 @@ class RedisUpkeep:
             return int(moved)
 
         count = await _until(limit, [name for name, due in found if due <= 0], stage)
-        return Staged(count, min(next_due) / _SECOND if next_due else None)
+        return Staged(count + sum(left), min(next_due) / _SECOND if next_due else None)
 
     async def reclaim(self, *, limit: int, max_crashes: int, namespace: str | None = None) -> int:
         async def reclaim(name: str, room: int) -> int:
@@ -85,6 +91,10 @@ class RedisUpkeep:
         looks = await look_at(self._server, names, name)
         found = [(one.namespace, one.lowest[0] - one.now) for one in looks if one.lowest[0] is not None]
         return sorted(found, key=lambda one: one[1])
+
+
+def _second(found: tuple[str, int]) -> int:
+    return found[1]
 
 
 async def _until(limit: int, names: list[str], act: Callable[[str, int], Awaitable[int]]) -> int:
