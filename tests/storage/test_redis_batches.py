@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -11,16 +13,24 @@ from dataqueue.clock import ManualClock
 from dataqueue.domain.job import JobStatus, NewJob
 from dataqueue.errors import StorageUnavailable
 from dataqueue.storage.redis import enqueue
+from dataqueue.storage.redis.enqueue import values_of
 from dataqueue.storage.redis.storage import RedisStorage
 from tests.redis_servers import RedisServer
 from tests.storage.given import NAMESPACE, claim, new_job
-from tests.storage.redis_batches import given_left_batch
 
 LEFT = timedelta(seconds=5)
 
 
 def a_batch(count: int = 450, **fields: Any) -> list[NewJob]:
     return [new_job(job_type="mail", **fields) for _ in range(count)]
+
+
+async def given_left_batch(storage: RedisStorage, jobs: Sequence[NewJob], *, taken_up: int = 0) -> None:
+    """Its jobs were kept, and so many of them taken up when the caller died."""
+    values = chain.from_iterable(map(values_of, jobs))
+    await storage.server.run("jobs/lay_down", NAMESPACE, str(jobs[0].id), *values)
+    if taken_up:
+        await storage.server.run("jobs/take_up", NAMESPACE, str(jobs[0].id), taken_up, 0)
 
 
 async def stored(storage: RedisStorage) -> int:

@@ -49,13 +49,19 @@ async def test_events_of_a_deleted_job_are_found_as_long_as_they_are_kept(storag
     assert len(await walked(storage, EVERYTHING, after=oldest)) == 1
 
 
-async def test_an_id_used_again_has_the_events_of_both_its_jobs(storage: Storage) -> None:
+async def test_an_id_used_again_has_the_events_of_all_its_jobs(storage: Storage) -> None:
     first = await given_job(storage, status=JobStatus.CANCELLED)
     await storage.jobs(NAMESPACE).delete([first.id])
+    await given_job(storage, status=JobStatus.CANCELLED, id=first.id, id_is_callers=True)
+    await storage.jobs(NAMESPACE).delete([first.id])
+    of_two = [EventName.ADDED, EventName.CANCELLED] * 2
+    assert [event.event for event in await walked(storage, EventFilter(job_ids=(first.id,)))] == of_two
     await given_job(storage, id=first.id, id_is_callers=True)
-    both = [EventName.ADDED, EventName.CANCELLED, EventName.ADDED]
-    assert await told(storage, first.id) == both
-    assert [event.event for event in await walked(storage, EventFilter(job_ids=(first.id,)))] == both
+    assert await told(storage, first.id) == [*of_two, EventName.ADDED]
+    assert [event.event for event in await walked(storage, EventFilter(job_ids=(first.id,)))] == [
+        *of_two,
+        EventName.ADDED,
+    ]
 
 
 async def test_a_job_with_very_many_events_is_looked_for_in_the_whole_log(

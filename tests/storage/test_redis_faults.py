@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import pytest
+from redis.crc import key_slot
 
 from dataqueue.domain.events import EventName
 from dataqueue.domain.job import Json, Reported
@@ -19,7 +20,9 @@ from dataqueue.errors import DataQueueError, StorageNotReady, StorageRefused, St
 from dataqueue.storage.opening import open_storage
 from dataqueue.storage.port import Hint, Storage
 from dataqueue.storage.redis import connections, notifier
-from tests.redis_servers import RedisServer, redis_server
+from dataqueue.storage.redis.keys import beginning_of
+from tests.hearing import next_of
+from tests.redis_servers import RedisServer, redis_server, until
 from tests.storage.given import LEASE, NAMESPACE, claim_this, given_claimed_job, given_job, new_job, told
 from tests.storage.redis_stand_ins import refusing
 from tests.storage.severing import Severing, severable
@@ -98,6 +101,40 @@ async def test_what_is_refused_was_not_done_and_is_not_sent_again(
         assert not getattr(refused.value, "outcome_unknown", False)
         await storage.close()
     assert server.scripts == 1
+
+
+@pytest.mark.parametrize("error", [error for error, _ in REFUSALS if "READONLY" in error])
+async def test_a_former_primary_is_left_for_a_new_connection(redis_url: str, folder: Path, error: str) -> None:
+    """However it says so: the name in the URL may mean another server by now."""
+    async with refusing(error, folder) as (_, url):
+        storage = open_storage(url)
+        with pytest.raises(StorageUnavailable):
+            await storage.jobs(NAMESPACE).enqueue([[new_job()]])
+        assert storage.pool.idle == 0
+        await storage.close()
+
+
+async def test_a_slot_that_moves_to_a_node_which_has_none_yet_is_waited_for() -> None:
+    """Of such a node a client that asks who has which slots is not told, only where it is sent to it."""
+    with redis_server(cluster=True) as leaving, redis_server(cluster=True) as coming:
+        coming.client.execute_command("CLUSTER FLUSHSLOTS")
+        nodes = leaving.client, coming.client
+        first, second = (node.execute_command("CLUSTER MYID") for node in nodes)
+        port = leaving.client.config_get("port")["port"]
+        coming.client.execute_command("CLUSTER MEET", "127.0.0.1", port)
+        until(lambda: all(node.execute_command("CLUSTER INFO")["cluster_known_nodes"] == "2" for node in nodes))
+        until(lambda: leaving.serves_all_slots() and coming.serves_all_slots())
+        storage = open_storage(f"redis+cluster://127.0.0.1:{port}")
+        job = await given_job(storage)
+        slot = key_slot(beginning_of(NAMESPACE).encode())
+        coming.client.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", first)
+        leaving.client.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", second)
+        with pytest.raises(StorageUnavailable, match="moving") as moving:
+            await storage.jobs(NAMESPACE).enqueue([[new_job()]])
+        assert not moving.value.outcome_unknown
+        leaving.client.execute_command("CLUSTER SETSLOT", slot, "STABLE")
+        assert (await claim_this(storage.jobs(NAMESPACE), job)).id == job.id
+        await storage.close()
 
 
 async def test_a_script_that_the_server_has_forgotten_is_sent_in_full(live: Storage, own: RedisServer) -> None:
@@ -236,6 +273,24 @@ async def test_an_answer_that_nobody_waits_for_any_more_is_given_to_nobody_else(
         abandoned.cancel()
         assert (await storage.jobs(NAMESPACE).get(job.id)).id == job.id
     await storage.close()
+
+
+@pytest.mark.parametrize("said", ["no JSON", "7", "{}", '["ready", "default"]', '["ready", "default", 7]'])
+async def test_somebody_elses_words_are_passed_over(live: Storage, own: RedisServer, said: str) -> None:
+    before, after = Hint("ready", NAMESPACE, ("before",)), Hint("ready", NAMESPACE, ("after",))
+    async with live.notifier.listen() as hints:
+        assert await heard(live, hints, before) == before
+        own.client.publish("dataqueue:0", said)
+        await live.notifier.publish(after)
+        assert await next_of(hints) == after
+
+
+async def test_listening_goes_on_after_what_is_no_text(live: Storage, own: RedisServer) -> None:
+    hint = Hint("ready", NAMESPACE)
+    async with live.notifier.listen() as hints:
+        assert await heard(live, hints, hint) == hint
+        own.client.publish("dataqueue:0", b"\xff")
+        assert await heard(live, hints, hint) == hint
 
 
 async def test_listening_goes_on_after_its_connection_was_closed(live: Storage, own: RedisServer) -> None:

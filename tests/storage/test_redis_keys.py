@@ -16,7 +16,7 @@ from dataqueue.storage.redis.keys import OF_A_NAMESPACE, OF_NO_NAMESPACE, SHARED
 from dataqueue.storage.redis.storage import RedisStorage
 from tests.redis_servers import RedisServer
 from tests.storage.given import FOR_GOOD, FOR_NOW, HOUR, LEASE, MAX_CRASHES, NAMESPACE, SECOND, claim, new_job
-from tests.storage.redis_batches import given_left_batch
+from tests.storage.test_redis_batches import given_left_batch
 
 OPERATORS: Final = {"settings:", "paused"}
 """What stays until whoever set it takes it back."""

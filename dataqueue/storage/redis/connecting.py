@@ -14,6 +14,7 @@ from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.connection import ConnectionPool, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ClusterError
 
 from dataqueue.errors import Invalid
 
@@ -30,6 +31,16 @@ _OPTIONS: Final[dict[str, Any]] = {
     # Nothing is sent twice: what to do about a reply that never came is for whoever knows what was asked.
     "retry": Retry(NoBackoff(), 0),
 }
+
+
+class _Cluster(RedisCluster):
+    """The driver's client. That one takes it for granted that it has heard of each node it is sent to."""
+
+    def get_node(self, host: str | None = None, port: int | None = None, node_name: str | None = None) -> ClusterNode:
+        """ClusterError: a slot is on its way to a node that has none yet, so that nobody has told of it."""
+        if (node := super().get_node(host, port, node_name)) is None:
+            raise ClusterError("sent to a node that is not known yet")
+        return node
 
 
 def is_cluster(url: str) -> bool:
@@ -58,7 +69,7 @@ def pool_of(url: str) -> ConnectionPool:
 def cluster_of(url: str, *, size: int) -> RedisCluster:
     """A client that finds the node of a key, for so many callers at a time."""
     first, *others = _nodes(url)
-    return RedisCluster.from_url(
+    return _Cluster.from_url(
         first,
         startup_nodes=[_node(one) for one in others],
         # Who finds all connections of a node in use is refused; one that is being closed is still counted.

@@ -150,6 +150,7 @@ def values_of(job: NewJob) -> tuple[Value, ...]:
         "retry_backoff": None if retry.backoff is None else str(int(retry.backoff)),
         "retry_delay_max": None if retry.delay_max is None else repr(retry.delay_max),
         "dead_type": job.dead_letter_job_type,
+        "reusable": job.id_is_callers or None,
     }
     given = {name: value for name, value in asked.items() if value is not None}
     return str(job.id), job.job_type, job.payload, orjson.dumps(given).decode() if given else ""

@@ -8,14 +8,8 @@ local id, position = ARGV[2], ARGV[3]
 local last = redis.call('HGET', job_key(id), 'event')
 local found, data = {}, 0
 
--- The last position of a job of the id that was deleted, if that is before another.
-local function before_it(position)
-    local gone = redis.call('ZSCORE', key('gone'), id)
-    return gone and tonumber(gone) < tonumber(position) and gone
-end
-
 if position == '' then
-    position = last or before_it(math.huge)
+    position = last or redis.call('ZSCORE', key('gone'), id)
 end
 while position and tonumber(position) > tonumber(ARGV[4]) do
     if #found >= tonumber(ARGV[5]) or data >= MOST_DATA then
@@ -27,6 +21,6 @@ while position and tonumber(position) > tonumber(ARGV[4]) do
     end
     found[#found + 1] = entry
     data = data + #entry[2][DATA]
-    position = entry[2][BEFORE] ~= '' and entry[2][BEFORE] or before_it(position)
+    position = entry[2][BEFORE] ~= '' and entry[2][BEFORE]
 end
 return {last and 1 or 0, false, found}

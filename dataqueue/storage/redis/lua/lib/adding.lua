@@ -3,7 +3,7 @@
 -- include: lib/minutes.lua
 -- Nothing -> pending. Jobs come as four values each: id, type, payload, and what else was asked for as JSON, empty where
 -- nothing was: rank, run_at or delay, max_attempts, timeout_ms as numbers; tags (a JSON array), key, retry_delay,
--- retry_backoff, retry_delay_max, dead_type as texts.
+-- retry_backoff, retry_delay_max, dead_type as texts; reusable: true where a job that is gone may have had the id.
 local WIDTH = 4
 local SETTINGS = {'max_attempts', 'timeout_ms', 'retry_delay', 'retry_backoff', 'retry_delay_max'}
 local NOTHING, settings = {}, {}
@@ -74,7 +74,8 @@ local function add_jobs(values, from, again)
     for number, first in ipairs(fresh) do
         local id, payload, asked = values[first], values[first + 2], options[first]
         local job = {type = values[first + 1], listed_at = now_text, seq = last_seq - #fresh + number, created_at = now,
-            rank = asked.rank or 0, tags = asked.tags, run_at = asked.run_at or now + (asked.delay or 0)}
+            rank = asked.rank or 0, tags = asked.tags, run_at = asked.run_at or now + (asked.delay or 0),
+            event = asked.reusable and redis.call('ZSCORE', key('gone'), id) or nil}
         local set = settings_of(job.type)
         tell(id, job, 'job:added')
         local fields = {'status', 'pending', 'type', job.type, 'seq', job.seq, 'created_at', now_text, 'event', job.event,
