@@ -55,7 +55,7 @@ async def test_no_script_stores_more_than_its_share(
     monkeypatch.setattr(storage.server, "run", noted)
     batch = a_batch()
     [answers] = await storage.jobs(NAMESPACE).enqueue([batch])
-    assert ran == [("jobs/lay_down", 0), *(("jobs/take_up", count) for count in (200, 200, 50))]
+    assert ran == [("jobs/lay_down", 0), *(("jobs/take_up", count) for count in (100, 100, 100, 100, 50))]
     assert [(one.id, one.created) for one in answers] == [(job.id, True) for job in batch]
     assert [one.id for one in await claim(storage.jobs(NAMESPACE), "mail", limit=1000)] == [job.id for job in batch]
     nothing_is_kept(redis)

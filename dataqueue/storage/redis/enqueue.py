@@ -18,6 +18,7 @@ from dataqueue.storage.redis.server import Server, Value
 
 _AT_ONCE: Final = 200
 """Jobs of one script, where it may be cut: it keeps everybody else waiting meanwhile, some 3 ms."""
+_TAKEN_UP_AT_ONCE: Final = 100
 _LEFT_AFTER: Final = timedelta(seconds=5)
 
 
@@ -48,7 +49,7 @@ async def _store_batch(server: Server, namespace: str, jobs: Sequence[NewJob]) -
     with _some_of_it_done(True):
         answers: list[Enqueued] = []
         while len(answers) < len(jobs):
-            count, *found = await server.run("jobs/take_up", namespace, batch, _AT_ONCE, 0)
+            count, *found = await server.run("jobs/take_up", namespace, batch, _TAKEN_UP_AT_ONCE, 0)
             if not count:
                 break
             answers += _answers(jobs[len(answers) : len(answers) + int(count)], found)
@@ -73,7 +74,7 @@ def _some_of_it_done(done: bool) -> Iterator[None]:
 async def take_up_left_batches(server: Server, namespace: str) -> int:
     """Finish batches whose caller has not come back for them; says how many jobs they had left."""
     left = 0
-    while count := int((await server.run("jobs/take_up", namespace, "", _AT_ONCE, micros(_LEFT_AFTER)))[0]):
+    while count := int((await server.run("jobs/take_up", namespace, "", _TAKEN_UP_AT_ONCE, micros(_LEFT_AFTER)))[0]):
         left += count
     return left
 
