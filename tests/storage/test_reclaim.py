@@ -11,6 +11,7 @@ from dataqueue.domain.events import EventName
 from dataqueue.domain.job import EMPTY_OBJECT, ClaimedJob, FailureReason, JobStatus, Reported
 from dataqueue.storage.port import Storage
 from tests.storage.given import (
+    FOR_GOOD,
     LEASE,
     MAX_CRASHES,
     NAMESPACE,
@@ -122,6 +123,7 @@ async def test_a_worker_that_comes_back_after_the_fourth_crash_changes_nothing(
     await reclaim(storage, max_crashes=0)
     failed = await jobs.get(held.id)
     assert await jobs.complete([held.lease], outputs=[None]) == [Reported.LOST]
+    assert await jobs.fail([held.lease], failures=[FOR_GOOD]) == [Reported.LOST]
     assert await jobs.release([held.lease]) == [Reported.LOST]
     assert await jobs.get(held.id) == failed
 
