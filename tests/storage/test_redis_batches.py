@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from dataqueue.clock import ManualClock
-from dataqueue.domain.job import JobStatus, NewJob
+from dataqueue.domain.edit import JobEdit
+from dataqueue.domain.job import JobStatus, Json, NewJob
 from dataqueue.errors import StorageUnavailable
 from dataqueue.storage.redis import enqueue
 from dataqueue.storage.redis.enqueue import values_of
@@ -92,6 +93,19 @@ async def test_a_caller_who_comes_back_finds_its_batch_and_stores_nothing_twice(
     await given_left_batch(storage, batch, taken_up=taken_up)
     [answers] = await storage.jobs(NAMESPACE).enqueue([batch], again=True)
     assert [(one.id, one.created) for one in answers] == [(job.id, True) for job in batch]
+    assert await stored(storage) == 450
+    nothing_is_kept(redis)
+
+
+async def test_a_job_that_was_edited_before_its_caller_came_back_keeps_none_of_the_batch_away(
+    storage: RedisStorage, redis: RedisServer
+) -> None:
+    batch = a_batch()
+    await given_left_batch(storage, batch, taken_up=450)
+    await storage.jobs(NAMESPACE).edit([batch[3].id], JobEdit(payload=Json("1")))
+    [answers] = await storage.jobs(NAMESPACE).enqueue([batch], again=True)
+    assert [(one.id, one.created) for one in answers] == [(job.id, True) for job in batch]
+    assert (await storage.jobs(NAMESPACE).get(batch[3].id)).payload == "1"
     assert await stored(storage) == 450
     nothing_is_kept(redis)
 

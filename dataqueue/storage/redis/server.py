@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import cached_property
-from typing import Any, Final
+from typing import Any
 
 from redis.exceptions import NoScriptError, ResponseError
 
@@ -18,8 +18,6 @@ from dataqueue.storage.redis.errors import meaning_of, translated
 from dataqueue.storage.redis.instants import micros_at
 from dataqueue.storage.redis.keys import SHARED, beginning_of, keys_of
 from dataqueue.storage.redis.scripts import Script, script
-
-_MOST_AT_ONCE: Final = 1000
 
 Value = str | int
 """What a script takes. Null and false are the empty text, true is any other."""
@@ -46,19 +44,6 @@ class Server:
         """A script for several namespaces, each with arguments of its own. Only for what changes nothing: where one
         fails, nothing is said of the others."""
         return await self._run(script(verb), [(beginning_of(namespace), given) for namespace, given in calls])
-
-    async def lowest(self, name: str, namespaces: Sequence[str]) -> dict[str, float]:
-        """The lowest score in a sorted set of each namespace, of those that have one; many to a round trip."""
-        found: dict[str, float] = {}
-        for first in range(0, len(namespaces), _MOST_AT_ONCE):
-            some = namespaces[first : first + _MOST_AT_ONCE]
-            asked: list[Command] = [("ZRANGE", f"{beginning_of(one)}:{name}", 0, 0, "WITHSCORES") for one in some]
-            async with self._in_time():
-                replies = await self.connections.send(asked)
-            for one, reply in zip(some, replies, strict=True):
-                if lowest := _answer(reply):
-                    found[one] = float(lowest[1])
-        return found
 
     async def ask_each(self, *command: Value) -> list[Any]:
         """The reply of each primary to what no script can ask."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -11,7 +11,7 @@ from dataqueue.ids import new_id
 from dataqueue.storage.answers import Pruned, Staged
 from dataqueue.storage.redis.enqueue import take_up_left_batches
 from dataqueue.storage.redis.instants import micros
-from dataqueue.storage.redis.looking import look_at
+from dataqueue.storage.redis.looking import Looked, look_at
 from dataqueue.storage.redis.namespaces import Namespaces
 from dataqueue.storage.redis.pruning import Pruning
 from dataqueue.storage.redis.server import Server
@@ -30,12 +30,8 @@ class RedisUpkeep:
         self._pruning = Pruning(server, namespaces)
 
     async def stage(self, *, limit: int, namespace: str | None = None) -> Staged:
-        names = await self._namespaces.all() if namespace is None else [namespace]
-        looks = await look_at(self._server, names, "due", "batches")
-        found = sorted(
-            ((one.namespace, due - one.now) for one in looks if (due := one.lowest[0]) is not None), key=_second
-        )
-        left = [await take_up_left_batches(self._server, one.namespace) for one in looks if one.lowest[1] is not None]
+        looks = await self._look_at(namespace, "due", "batches")
+        found = _lowest_first(looks)
         next_due = [due for _, due in found if due > 0]
 
         async def stage(name: str, room: int) -> int:
@@ -44,14 +40,18 @@ class RedisUpkeep:
             return int(moved)
 
         count = await _until(limit, [name for name, due in found if due <= 0], stage)
-        return Staged(count + sum(left), min(next_due) / _SECOND if next_due else None)
+        # Last: a batch that cannot be taken up keeps no due job waiting.
+        for one in looks:
+            if one.lowest[1] is not None:
+                count += await take_up_left_batches(self._server, one.namespace)
+        return Staged(count, min(next_due) / _SECOND if next_due else None)
 
     async def reclaim(self, *, limit: int, max_crashes: int, namespace: str | None = None) -> int:
         async def reclaim(name: str, room: int) -> int:
             dead_letters = [str(new_id()) for _ in range(room)]
             return int(await self._server.run("upkeep/reclaim", name, max_crashes, *dead_letters))
 
-        found = await self._lowest_first("running", namespace)
+        found = _lowest_first(await self._look_at(namespace, "running"))
         return await _until(limit, [name for name, expires in found if expires < 0], reclaim)
 
     async def prepare_event_log(self) -> None:
@@ -70,31 +70,29 @@ class RedisUpkeep:
         async def forget(name: str, room: int) -> int:
             return int(await self._server.run("upkeep/forget_minutes", name, _MINUTES_KEPT, room))
 
-        names = await self._namespaces.all()
-        looks = await look_at(self._server, names, "minutes")
+        looks = await self._look_at(None, "minutes")
         kept = {one.namespace: one.now // (60 * _SECOND) - _MINUTES_KEPT for one in looks}
         old = [one.namespace for one in looks if one.lowest[0] is not None and one.lowest[0] < kept[one.namespace]]
         await _until(limit, old, forget)
         return 0
 
     async def forget_workers(self, *, silent_for: timedelta) -> int:
-        found, forgotten = await self._lowest_first("workers", None), 0
+        found, forgotten = _lowest_first(await self._look_at(None, "workers")), 0
         for name in [name for name, last_beat in found if last_beat < -micros(silent_for)]:
             while gone := int(await self._server.run("workers/forget", name, micros(silent_for))):
                 forgotten += gone
         return forgotten
 
-    async def _lowest_first(self, name: str, namespace: str | None) -> list[tuple[str, int]]:
-        """Namespaces that have something in a sorted set of instants, and how far from now the first of it is, in
-        microseconds; what has waited longest comes first, so that no namespace is kept waiting by a busier one."""
+    async def _look_at(self, namespace: str | None, *sets: str) -> list[Looked]:
         names = await self._namespaces.all() if namespace is None else [namespace]
-        looks = await look_at(self._server, names, name)
-        found = [(one.namespace, one.lowest[0] - one.now) for one in looks if one.lowest[0] is not None]
-        return sorted(found, key=lambda one: one[1])
+        return await look_at(self._server, names, *sets)
 
 
-def _second(found: tuple[str, int]) -> int:
-    return found[1]
+def _lowest_first(looks: Sequence[Looked]) -> list[tuple[str, int]]:
+    """Namespaces that have something in the first set that was looked at, of instants, and how far from now the first
+    of it is, in microseconds; what has waited longest comes first, so that no namespace waits for a busier one."""
+    found = [(one.namespace, one.lowest[0] - one.now) for one in looks if one.lowest[0] is not None]
+    return sorted(found, key=lambda one: one[1])
 
 
 async def _until(limit: int, names: list[str], act: Callable[[str, int], Awaitable[int]]) -> int:

@@ -10,7 +10,7 @@ end
 local batch = key('batch:' .. (name or ''))
 local values = name and redis.call('LRANGE', batch, 0, tonumber(ARGV[3]) * WIDTH - 1) or {}
 -- Again: the whole batch may have been taken up, and then kept once more by a caller who had not heard of it.
-local answers = add_jobs(values, 1, true) or {}
+local answers = add_jobs(values, 1, true)
 redis.call('LTRIM', batch, #values, -1)
 if redis.call('EXISTS', batch) == 0 and name then
     redis.call('ZREM', batches, name)

@@ -8,7 +8,8 @@ local WIDTH = 4
 local SETTINGS = {'max_attempts', 'timeout_ms', 'retry_delay', 'retry_backoff', 'retry_delay_max'}
 local NOTHING, settings = {}, {}
 
--- A repeat of the very same enqueue, as told from somebody else's job under the id.
+-- A repeat of the very same enqueue, as told from somebody else's job under an id of the caller's own. One that we made has
+-- nobody else, even where it was edited since.
 local function is_same(values, first)
     return redis.call('HGET', job_key(values[first]), 'type') == values[first + 1]
         and (redis.call('GET', key('payload:' .. values[first])) or '{}') == values[first + 2]
@@ -40,8 +41,8 @@ end
 
 -- Store the jobs of a list of values, from a place in it on. `again`: some may have been stored by an earlier call whose reply
 -- was lost. Returns what was not simply stored, four values each: number of the job from 0, the id that stands for it, its
--- status, and created (by the earlier call) or found (the job with its key); or nil and the number of the job whose id another
--- job has: then nothing is stored. For the caller to end with: write_down(), log_told().
+-- status, and created (by the earlier call) or found (the job with its key); or nil and the number of the job whose id, the
+-- caller's own, another job has: then nothing is stored. For the caller to end with: write_down(), log_told().
 local function add_jobs(values, from, again)
     local answers, fresh, options, winners = {}, {}, {}, {}
     local function answer(first, holder, word)
@@ -62,7 +63,7 @@ local function add_jobs(values, from, again)
             if unique then
                 winners[unique] = id
             end
-        elseif again and holder == id and is_same(values, first) then
+        elseif again and holder == id and (not asked.reusable or is_same(values, first)) then
             answer(first, holder, 'created')
         elseif unique and (winners[unique] == holder or redis.call('HGET', job_key(holder), 'key') == unique) then
             answer(first, holder, 'found')

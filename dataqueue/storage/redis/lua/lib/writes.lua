@@ -15,23 +15,22 @@ local function add(name, score, member)
     list[size + 2] = member
 end
 
-local function remove(name, member)
-    local list = removing[name]
+local function gather(lists, name, member)
+    local list = lists[name]
     if not list then
-        removing[name] = {member}
+        lists[name] = {member}
     else
         list[#list + 1] = member
     end
 end
 
+local function remove(name, member)
+    gather(removing, name, member)
+end
+
 -- The same of a plain set.
 local function leave(name, member)
-    local list = leaving[name]
-    if not list then
-        leaving[name] = {member}
-    else
-        list[#list + 1] = member
-    end
+    gather(leaving, name, member)
 end
 
 local function count(name, field, n)
