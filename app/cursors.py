@@ -15,13 +15,16 @@ from hmac import compare_digest
 from struct import Struct
 from struct import error as StructError
 from typing import Final, TypeVar
+from uuid import UUID
 
 from app.errors import Code, Problem, invalid
 from dataqueue.domain.filters import Position
+from dataqueue.domain.tokens import TokenPosition
 
 T = TypeVar("T")
 _CHECK: Final = 10
 _PLACE: Final = Struct(">qq")
+_PLACE_OF_TOKEN: Final = Struct(">q16s")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _BYTES_OF_ID: Final = 8
@@ -50,13 +53,24 @@ def read_cursor(cursor: str, *, of: Iterable[str], as_a: Callable[[bytes], T]) -
 
 def place_of(position: Position) -> bytes:
     """Where a list of jobs goes on, for a cursor."""
-    return _PLACE.pack((position.created_at - _EPOCH) // _MICROSECOND, position.seq)
+    return _PLACE.pack(_microseconds(position.created_at), position.seq)
 
 
 def position_of(place: bytes) -> Position:
     """The reverse of `place_of`."""
     microseconds, seq = _PLACE.unpack(place)
-    return Position(_EPOCH + microseconds * _MICROSECOND, seq)
+    return Position(_instant(microseconds), seq)
+
+
+def place_of_token(position: TokenPosition) -> bytes:
+    """Where a list of tokens goes on."""
+    return _PLACE_OF_TOKEN.pack(_microseconds(position.created_at), position.id.bytes)
+
+
+def token_position_of(place: bytes) -> TokenPosition:
+    """The reverse of `place_of_token`."""
+    microseconds, id = _PLACE_OF_TOKEN.unpack(place)
+    return TokenPosition(_instant(microseconds), UUID(bytes=id))
 
 
 def name_of(place: bytes) -> str:
@@ -78,6 +92,14 @@ def id_of(place: bytes) -> int:
     if len(place) != _BYTES_OF_ID or id > _HIGHEST_ID:
         raise ValueError("no number is that")
     return id
+
+
+def _microseconds(instant: datetime) -> int:
+    return (instant - _EPOCH) // _MICROSECOND
+
+
+def _instant(microseconds: int) -> datetime:
+    return _EPOCH + microseconds * _MICROSECOND
 
 
 def _check(place: bytes, of: Iterable[str]) -> bytes:

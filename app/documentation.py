@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
@@ -52,9 +53,9 @@ that was accepted is never lost, its handler runs at least once, and its complet
 """
 
 
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The error answers of a route, for its `responses`."""
-    return {status: _problem(status) for status in statuses}
+def problems(*statuses: int, saying: Mapping[int, tuple[Code, str]] = _EXAMPLES) -> dict[int | str, dict[str, Any]]:
+    """The error answers of a route, for its `responses`. `saying`: other examples than the usual ones."""
+    return {status: _problem(status, *(saying.get(status) or _EXAMPLES[status])) for status in statuses}
 
 
 def openapi_document(routes: list[BaseRoute]) -> dict[str, Any]:
@@ -67,6 +68,7 @@ def openapi_document(routes: list[BaseRoute]) -> dict[str, Any]:
         routes=routes,
         tags=[
             {"name": "jobs", "description": "Enqueue, read, and change the course of jobs."},
+            {"name": "tokens", "description": "What a job can wait for, completed by somebody outside."},
             {"name": "events", "description": "Follow what happens, as it happens."},
             {"name": "operations", "description": "For whoever runs the service."},
         ],
@@ -82,8 +84,7 @@ def openapi_document(routes: list[BaseRoute]) -> dict[str, Any]:
     return document
 
 
-def _problem(status: int) -> dict[str, Any]:
-    code, detail = _EXAMPLES[status]
+def _problem(status: int, code: Code, detail: str) -> dict[str, Any]:
     example: dict[str, Any] = {
         "type": f"urn:dataqueue:problem:{code}",
         "title": code.replace("_", " ").capitalize(),

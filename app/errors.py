@@ -16,12 +16,14 @@ from dataqueue.errors import (
     DataQueueError,
     InsufficientScope,
     Invalid,
+    InvalidSignature,
     LeaseLost,
     NotFound,
     PositionExpired,
     StorageNotReady,
     StorageRefused,
     StorageUnavailable,
+    TokenExpired,
     Unauthenticated,
     Unsupported,
 )
@@ -43,15 +45,19 @@ class Code(StrEnum):
     INTERNAL_ERROR = "internal_error"
     INVALID_CURSOR = "invalid_cursor"
     INVALID_JSON = "invalid_json"
+    INVALID_SIGNATURE = "invalid_signature"
     LEASE_LOST = "lease_lost"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     NOT_AVAILABLE = "not_available"
     NOT_FOUND = "not_found"
     PAYLOAD_TOO_LARGE = "payload_too_large"
     POSITION_EXPIRED = "position_expired"
+    STEP_KIND_CHANGED = "step_kind_changed"
     STORAGE_NOT_READY = "storage_not_ready"
     STORAGE_REFUSED = "storage_refused"
     STORAGE_UNAVAILABLE = "storage_unavailable"
+    TOKEN_ALREADY_COMPLETED = "token_already_completed"
+    TOKEN_EXPIRED = "token_expired"
     TOO_MANY_STREAMS = "too_many_streams"
     UNAUTHENTICATED = "unauthenticated"
     UNSUPPORTED = "unsupported"
@@ -64,9 +70,11 @@ STATUS_OF: Final[dict[type[DataQueueError], int]] = {
     Conflict: 409,
     LeaseLost: 409,
     PositionExpired: 410,
+    TokenExpired: 410,
     Invalid: 422,
     Unauthenticated: 401,
     InsufficientScope: 403,
+    InvalidSignature: 403,
     Unsupported: 501,
     StorageUnavailable: 503,
     StorageNotReady: 503,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Final
 
+from pydantic import AfterValidator, TypeAdapter
 from pydantic_core import PydanticCustomError, to_json
 
 from app.errors import Code
@@ -20,3 +21,7 @@ def json_text(value: Any) -> Json:
     except Unstorable as error:
         raise PydanticCustomError(Code.INVALID_JSON, str(error)) from None
     return Json(text.decode())
+
+
+AnyJson: Final = TypeAdapter[Json](Annotated[Any, AfterValidator(json_text)])
+"""Any value, read from the bytes of a body."""

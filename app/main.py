@@ -23,6 +23,8 @@ from app.api import (
     not_built,
     stats,
     tags,
+    token_callbacks,
+    tokens,
     workers,
 )
 from app.cors import CrossOrigin
@@ -83,6 +85,8 @@ def create_app(settings: Settings | None = None, *, storage: Storage | None = No
         tags,
         job_types,
         stats,
+        tokens,
+        token_callbacks,
         events,
         workers,
         maintenance,

@@ -38,6 +38,11 @@ def check_media_type(headers: Mapping[bytes, bytes], *, usual: bytes = _USUAL) -
     media_type = headers.get(b"content-type", usual)
     if media_type != usual and b"json" not in media_type.partition(b";")[0].lower():
         raise _unsupported(f"Send JSON, with content-type {usual.decode()}.")
+    check_encoding(headers)
+
+
+def check_encoding(headers: Mapping[bytes, bytes]) -> None:
+    """415 for a body that would have to be unpacked first."""
     if headers.get(b"content-encoding", b"identity").lower() not in (b"identity", b""):
         raise _unsupported("Send the body as it is, without a content-encoding.")
 

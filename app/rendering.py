@@ -13,6 +13,7 @@ import orjson
 from dataqueue.domain.counts import Counts, JobType, Stats, TagCounts
 from dataqueue.domain.events import Event
 from dataqueue.domain.job import Enqueued, Job
+from dataqueue.domain.tokens import Token
 from dataqueue.domain.workers import WorkerSeen
 
 _JOB_FIELDS: Final = tuple(field.name for field in fields(Job) if field.name != "seq")
@@ -56,6 +57,23 @@ def event_json(event: Event) -> bytes:
     # Spliced as text: parsing would round numbers that the caller gave exactly.
     own = event.data.strip()[1:-1].strip()
     return b"%s,%s}" % (common[:-1], own.encode()) if own else common
+
+
+def token_json(token: Token, *, callback_url: str | None = None) -> bytes:
+    """The token as read, fields in the contract's order; with its `callback_url` where it was just made."""
+    read = {
+        "id": token.id,
+        "status": token.status,
+        "tags": token.tags,
+        "job_id": token.job_id,
+        "name": token.name,
+        "output": None if token.output is None else orjson.Fragment(token.output),
+        "timeout_at": _instant_or_none(token.timeout_at),
+        "created_at": instant(token.created_at),
+        "completed_at": _instant_or_none(token.completed_at),
+        "expired_at": _instant_or_none(token.expired_at),
+    }
+    return orjson.dumps(read if callback_url is None else {**read, "callback_url": callback_url}, default=str)
 
 
 def tag_json(tag: TagCounts) -> bytes:
@@ -122,12 +140,14 @@ def workers_json(workers: Iterable[WorkerSeen]) -> bytes:
     return orjson.dumps({"data": [orjson.Fragment(worker_json(worker)) for worker in workers]})
 
 
-def maintenance_json(*, reclaimed_jobs: int, cleaned_up_jobs: int, cleaned_up_events: int) -> bytes:
-    """What was done; tokens are not built."""
+def maintenance_json(
+    *, reclaimed_jobs: int, expired_tokens: int, cleaned_up_jobs: int, cleaned_up_events: int
+) -> bytes:
+    """What was done."""
     return orjson.dumps(
         {
             "reclaimed_jobs": reclaimed_jobs,
-            "expired_tokens": 0,
+            "expired_tokens": expired_tokens,
             "cleaned_up_jobs": cleaned_up_jobs,
             "cleaned_up_events": cleaned_up_events,
         }
@@ -137,6 +157,10 @@ def maintenance_json(*, reclaimed_jobs: int, cleaned_up_jobs: int, cleaned_up_ev
 def instant(moment: datetime) -> str:
     """An instant in UTC with all six digits, whatever they are."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+
+
+def _instant_or_none(moment: datetime | None) -> str | None:
+    return None if moment is None else instant(moment)
 
 
 def _counts(counts: Counts) -> dict[str, int]:

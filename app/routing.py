@@ -7,6 +7,7 @@ with bytes: no dependency solving, no response model, no layers in between.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args, get_type_hints
 
@@ -23,13 +24,15 @@ from app.query import NoQuery, read_query
 from app.reading import check_media_type, read_body
 from app.schemas.enqueue import RequestBody
 from app.validation import problem_from
+from dataqueue.callback_urls import CallbackUrls, base_of, callback_urls_of
 from dataqueue.domain.keys import Caller
 from dataqueue.errors import InsufficientScope
-from dataqueue.storage.port import EventLog, JobStore, JobTypeStore, Tally, WorkerRegistry
+from dataqueue.storage.port import EventLog, JobStore, JobTypeStore, Tally, TokenStore, WorkerRegistry
 
 if TYPE_CHECKING:
     from app.service import Service
 
+_HOST: Final = re.compile(rb"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
 _JSON: Final = (b"content-type", b"application/json")
 
 
@@ -62,6 +65,10 @@ class Call(Request):
         return self.service.storage.jobs(self.namespace)
 
     @property
+    def tokens(self) -> TokenStore:
+        return self.service.storage.tokens(self.namespace)
+
+    @property
     def events(self) -> EventLog:
         return self.service.storage.events(self.namespace)
 
@@ -76,6 +83,22 @@ class Call(Request):
     @property
     def workers(self) -> WorkerRegistry:
         return self.service.storage.workers(self.namespace)
+
+    @property
+    def ready(self) -> Callable[[set[str]], None]:
+        """Tells whoever waits for work that jobs of these types can be claimed."""
+        return self.service.announcer("ready", self.namespace)
+
+    async def callback_urls(self) -> CallbackUrls:
+        """Those of tokens, below the base that callers reach us by."""
+        return await callback_urls_of(self.service.storage, self.service.settings.public_url or self._own_base())
+
+    def _own_base(self) -> str:
+        host = dict(self.scope["headers"]).get(b"host", b"")
+        if _HOST.fullmatch(host):
+            return f"{self.scope['scheme']}://{host.decode()}{self.scope.get('root_path', '')}"
+        settings = self.service.settings
+        return base_of(public_url=None, host=settings.host, port=settings.port)
 
     async def hang_up(self) -> None:
         """Return when the caller has hung up; for after the body was read."""

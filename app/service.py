@@ -51,7 +51,7 @@ class Service:
         """The one through which this process enqueues into a namespace."""
         enqueuer = self._enqueuers.get(namespace)
         if enqueuer is None:
-            announce = self._announcer("ready", namespace)
+            announce = self.announcer("ready", namespace)
             enqueuer = self._enqueuers[namespace] = Enqueuer(
                 self.storage.jobs(namespace), announce=announce, created=self.metrics.creations_in(namespace)
             )
@@ -59,9 +59,17 @@ class Service:
 
     def announce(self, kind: Kind, namespace: str, name: str) -> None:
         """Tell whoever waits, here and elsewhere, that something happened to a job of that type, or to that worker."""
-        self._announcer(kind, namespace)({name})
+        self.announcer(kind, namespace)({name})
         if kind == "ended":
             self.watcher.nudge()
+
+    def announcer(self, kind: Kind, namespace: str) -> Announcer:
+        """The one through which this process says such a thing of a namespace."""
+        announcer = self._announcers.get((kind, namespace))
+        if announcer is None:
+            announcer = Announcer(self.storage.notifier, kind=kind, namespace=namespace)
+            self._announcers[kind, namespace] = announcer
+        return announcer
 
     def expect_due(self, jobs: Sequence[NewJob]) -> None:
         """Have this process look when the first of these jobs, just stored, is due."""
@@ -95,10 +103,3 @@ class Service:
         # Staging does not say whose jobs they were: those this process enqueues for are the likely ones.
         for namespace in {"default", *self._enqueuers}:
             await self.storage.notifier.publish(Hint("ready", namespace))
-
-    def _announcer(self, kind: Kind, namespace: str) -> Announcer:
-        announcer = self._announcers.get((kind, namespace))
-        if announcer is None:
-            announcer = Announcer(self.storage.notifier, kind=kind, namespace=namespace)
-            self._announcers[kind, namespace] = announcer
-        return announcer

@@ -21,9 +21,9 @@ from dataqueue.storage.backend import Backend
 SECTIONS: Final = {
     Backend.POSTGRES: (
         *("http", "batch", "imports", "drain", "latency", "events", "idle", "buffers", "snapshot", "overhead"),
-        *("bulk", "lists"),
+        *("bulk", "lists", "waits"),
     ),
-    Backend.REDIS: ("http", "batch", "drain", "latency", "idle", "redis_cost"),
+    Backend.REDIS: ("http", "batch", "drain", "latency", "idle", "waits", "redis_cost"),
 }
 
 

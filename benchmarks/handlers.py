@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import socket
 import time
+from datetime import datetime
 from typing import Any
 
-from dataqueue import handler
+from dataqueue import JobContext, handler
 
 _clock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 
@@ -15,6 +16,12 @@ _clock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 @handler("noop")
 async def noop(payload: dict[str, Any]) -> None:
     """Nothing to do: what it costs is the worker's."""
+
+
+@handler("nap")
+async def nap(payload: dict[str, Any], ctx: JobContext) -> None:
+    """Wait, and be done."""
+    await ctx.wait_until(datetime.fromisoformat(payload["until"]))
 
 
 @handler("clock")

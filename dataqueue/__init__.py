@@ -5,11 +5,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from dataqueue.context import JobContext
+from dataqueue.context import JobContext, JobToken, TokenResult
 from dataqueue.domain.events import Event, EventFilter, EventName
 from dataqueue.domain.filters import JobFilter, Position, Range, TagMode
 from dataqueue.domain.job import ClaimedJob, Enqueued, Job, JobStatus
 from dataqueue.domain.retention import Retention
+from dataqueue.domain.tokens import Token, TokenFilter, TokenPosition, TokenStatus
 from dataqueue.errors import (
     AlreadyExists,
     Conflict,
@@ -18,12 +19,17 @@ from dataqueue.errors import (
     IllegalTransition,
     InsufficientScope,
     Invalid,
+    InvalidSignature,
     LeaseLost,
+    NonDeterministicHandler,
     NotFound,
     PositionExpired,
+    StepKindChanged,
     StorageNotReady,
     StorageRefused,
     StorageUnavailable,
+    TokenAlreadyCompleted,
+    TokenExpired,
     Unauthenticated,
     Unsupported,
 )
@@ -43,17 +49,21 @@ if TYPE_CHECKING:
         JobEvent,
         JobFailed,
         JobProcessing,
+        JobProgress,
         JobRetried,
+        JobWaiting,
     )
-    from dataqueue.storage.answers import JobPage
+    from dataqueue.storage.answers import JobPage, TokenPage
     from dataqueue.supervising import QueueSupervisor
     from dataqueue.sweeping import BulkChange
     from dataqueue.sync import SyncProcessor, SyncQueue, SyncSupervisor
+    from dataqueue.tokens import CreatedToken
 
 _LATER: Final = {
     "AsyncClient": "dataqueue.client",
     "BulkChange": "dataqueue.sweeping",
     "Client": "dataqueue.client",
+    "CreatedToken": "dataqueue.tokens",
     "ErrorEvent": "dataqueue.queue_events",
     "JobAdded": "dataqueue.queue_events",
     "JobCancelled": "dataqueue.queue_events",
@@ -63,14 +73,17 @@ _LATER: Final = {
     "JobFailed": "dataqueue.queue_events",
     "JobPage": "dataqueue.storage.answers",
     "JobProcessing": "dataqueue.queue_events",
+    "JobProgress": "dataqueue.queue_events",
     "JobRetried": "dataqueue.queue_events",
     "JobSpec": "dataqueue.job_spec",
+    "JobWaiting": "dataqueue.queue_events",
     "Processor": "dataqueue.processors",
     "Queue": "dataqueue.queue",
     "QueueSupervisor": "dataqueue.supervising",
     "SyncProcessor": "dataqueue.sync",
     "SyncQueue": "dataqueue.sync",
     "SyncSupervisor": "dataqueue.sync",
+    "TokenPage": "dataqueue.storage.answers",
 }
 """Imported when they are first asked for: handlers do without them, and they cost more than all the rest."""
 
@@ -81,6 +94,7 @@ __all__ = [
     "ClaimedJob",
     "Client",
     "Conflict",
+    "CreatedToken",
     "DataQueueError",
     "Enqueued",
     "ErrorEvent",
@@ -92,6 +106,7 @@ __all__ = [
     "IllegalTransition",
     "InsufficientScope",
     "Invalid",
+    "InvalidSignature",
     "Job",
     "JobAdded",
     "JobCancelled",
@@ -103,10 +118,14 @@ __all__ = [
     "JobFilter",
     "JobPage",
     "JobProcessing",
+    "JobProgress",
     "JobRetried",
     "JobSpec",
     "JobStatus",
+    "JobToken",
+    "JobWaiting",
     "LeaseLost",
+    "NonDeterministicHandler",
     "NotFound",
     "Position",
     "PositionExpired",
@@ -117,6 +136,7 @@ __all__ = [
     "Reject",
     "Retention",
     "Retry",
+    "StepKindChanged",
     "StorageNotReady",
     "StorageRefused",
     "StorageUnavailable",
@@ -124,6 +144,14 @@ __all__ = [
     "SyncQueue",
     "SyncSupervisor",
     "TagMode",
+    "Token",
+    "TokenAlreadyCompleted",
+    "TokenExpired",
+    "TokenFilter",
+    "TokenPage",
+    "TokenPosition",
+    "TokenResult",
+    "TokenStatus",
     "Unauthenticated",
     "Unsupported",
     "handler",

@@ -50,6 +50,30 @@ class IdempotencyInProgress(Conflict):
     code = "idempotency_in_progress"
 
 
+class TokenAlreadyCompleted(Conflict):
+    """The token was completed before, with another output: the first one counts."""
+
+    code = "token_already_completed"
+
+
+class StepKindChanged(Conflict):
+    """The name of a step is taken, in the same job, by something of another kind."""
+
+    code = "step_kind_changed"
+
+
+class TokenExpired(DataQueueError):
+    """The token's time was up before it was completed."""
+
+    code = "token_expired"
+
+
+class InvalidSignature(DataQueueError):
+    """The URL is not one that we gave out."""
+
+    code = "invalid_signature"
+
+
 class Invalid(DataQueueError):
     """A value is out of the range its field allows; `loc` names the field."""
 
@@ -116,3 +140,10 @@ class LeaseLost(DataQueueError):
     """The job was taken from this worker; nothing it writes for it counts any more."""
 
     code = "lease_lost"
+
+
+class NonDeterministicHandler(DataQueueError):
+    """A durable handler does not do what it did in an earlier invocation of the same job: its code has changed, or
+    depends on what no step has kept."""
+
+    code = "non_deterministic_handler"

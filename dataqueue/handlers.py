@@ -12,7 +12,7 @@ from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, Final, TypeVar, get_args, get_type_hints
 
-from dataqueue.context import Cancellation, JobContext
+from dataqueue.context import JobContext
 from dataqueue.domain.durations import parse_duration
 from dataqueue.domain.job import ClaimedJob, Json
 from dataqueue.domain.names import NAME_RULE, is_name
@@ -56,14 +56,15 @@ class Handler:
     read: Callable[[Json], Any] | None
     takes_context: bool
 
-    def call(self, job: ClaimedJob, cancellation: Cancellation) -> Any:
-        """Read the payload and call the function; of an async one, the coroutine. Raises InvalidPayload."""
+    def call(self, job: ClaimedJob, context: JobContext | None) -> Any:
+        """Read the payload and call the function; of an async one, the coroutine. Raises InvalidPayload.
+
+        `context` is there where `takes_context`.
+        """
         if self.read is None:
-            return self.function(JobContext(job, cancellation)) if self.takes_context else self.function()
+            return self.function() if context is None else self.function(context)
         payload = self.read(job.payload)
-        if self.takes_context:
-            return self.function(payload, JobContext(job, cancellation))
-        return self.function(payload)
+        return self.function(payload) if context is None else self.function(payload, context)
 
 
 class HandlerRegistry:

@@ -18,6 +18,7 @@ class JobOptions(TypedDict, total=False):
     delay: Duration | None
     max_attempts: int | None
     timeout_ms: int | None
+    force_kill_on_timeout: bool | None
     tags: Sequence[str]
     idempotency_key: str | None
     retry_delay: Duration | None
@@ -36,6 +37,7 @@ class JobChanges(TypedDict, total=False):
     delay: Duration
     max_attempts: int | None
     timeout_ms: int | None
+    force_kill_on_timeout: bool | None
     tags: Sequence[str] | None
     retry_delay: Duration | None
     retry_backoff: bool | None

@@ -22,6 +22,7 @@ _RULES: Final[Mapping[str, Callable[[Any, At], object]]] = {
     "run_at": fields.instant,
     "max_attempts": fields.attempts,
     "timeout_ms": fields.milliseconds,
+    "force_kill_on_timeout": fields.flag,
     "tags": fields.tags,
     "retry_delay": fields.seconds,
     "retry_backoff": fields.flag,
@@ -34,7 +35,7 @@ _RULES: Final[Mapping[str, Callable[[Any, At], object]]] = {
 class JobSpec:
     """A job to add. Only `job_type` is needed; `payload` is anything that can be JSON, models and dataclasses too.
 
-    None: what the job type says, else the default.
+    None: what the job type says, else the default. `force_kill_on_timeout` needs `timeout_ms`.
     """
 
     job_type: str
@@ -45,6 +46,7 @@ class JobSpec:
     delay: Duration | None = None
     max_attempts: int | None = None
     timeout_ms: int | None = None
+    force_kill_on_timeout: bool | None = None
     tags: Sequence[str] = ()
     idempotency_key: str | None = None
     retry_delay: Duration | None = None
@@ -57,6 +59,9 @@ class JobSpec:
         """The job asked for. Invalid names the field that is out of its range, below `at`."""
         if self.run_at is not None and self.delay is not None:
             raise _both_times(at)
+        is_killed = bool(optional(fields.flag, self.force_kill_on_timeout, (*at, "force_kill_on_timeout")))
+        if is_killed and self.timeout_ms is None:
+            raise fields.refused((*at, "force_kill_on_timeout"), "needs timeout_ms")
         id = optional(fields.own_id, self.id, (*at, "id"))
         return NewJob(
             id=id or new_id(),
@@ -67,6 +72,7 @@ class JobSpec:
             delay=optional(fields.delay, self.delay, (*at, "delay")),
             max_attempts=optional(fields.attempts, self.max_attempts, (*at, "max_attempts")),
             timeout_ms=optional(fields.milliseconds, self.timeout_ms, (*at, "timeout_ms")),
+            force_kill_on_timeout=is_killed,
             tags=fields.tags(self.tags, (*at, "tags")),
             idempotency_key=optional(fields.key, self.idempotency_key, (*at, "idempotency_key")),
             retry=self._retry(at),

@@ -113,6 +113,22 @@ class Pruner:
         return jittered(max(LOOK_FOR_ENDED, _REST * took))
 
 
+class TokenPruner:
+    """Removes ended tokens that belong to no job and have been kept long enough."""
+
+    def __init__(self, *, upkeep: Upkeep, keep: timedelta, batch: int = _PRUNE_BATCH) -> None:
+        self._upkeep, self._keep, self._batch = upkeep, keep, batch
+
+    async def tick(self) -> float:
+        began = time.monotonic()
+        removed = await self._upkeep.prune_tokens(keep=self._keep, limit=self._batch)
+        if removed:
+            log.debug("tokens.pruned", count=removed)
+        if removed >= self._batch:
+            return _REST_IN_WORK * (time.monotonic() - began)
+        return jittered(LOOK_FOR_OLD)
+
+
 class EventPruner:
     """Removes days of events that have been kept long enough."""
 
@@ -148,6 +164,7 @@ class Maintenance:
             self.reclaimer,
             Folder(upkeep=storage.upkeep),
             Pruner(upkeep=storage.upkeep, retention=settings.retention),
+            TokenPruner(upkeep=storage.upkeep, keep=settings.keep_tokens),
             EventPruner(upkeep=storage.upkeep, keep=settings.keep_events),
             WorkerForgetter(upkeep=storage.upkeep),
             RiskTeller(storage),

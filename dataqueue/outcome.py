@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dataqueue.domain.job import Failure, Json
+from dataqueue.domain.steps import Wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,13 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class Suspended:
+    """The handler waits: it is called again when the first of these is over."""
+
+    waits: tuple[Wait, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Released:
     """The attempt was cut short by us, not by the job: it is given back."""
 
@@ -36,4 +44,4 @@ class Gone:
     """The lease was lost, or the job cancelled: nothing is left to say."""
 
 
-Outcome = Completed | Failed | Released | Crashed | Gone
+Outcome = Completed | Failed | Suspended | Released | Crashed | Gone

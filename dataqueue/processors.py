@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
 from dataqueue import job_fields as fields
-from dataqueue.domain.job import Failure, Json
+from dataqueue.domain.job import Failure, Json, Note
 from dataqueue.domain.limits import LARGEST_BATCH
+from dataqueue.domain.steps import Wait
 from dataqueue.errors import Conflict, Invalid
 from dataqueue.handlers import HandlerRegistry
 from dataqueue.ids import new_worker_id
@@ -17,7 +18,15 @@ from dataqueue.listeners import Listeners
 from dataqueue.processing.leases import Held
 from dataqueue.processing.observing import will_retry
 from dataqueue.processing.worker import Worker
-from dataqueue.queue_events import JobCancelled, JobCompleted, JobEvent, JobFailed, JobProcessing
+from dataqueue.queue_events import (
+    JobCancelled,
+    JobCompleted,
+    JobEvent,
+    JobFailed,
+    JobProcessing,
+    JobProgress,
+    JobWaiting,
+)
 from dataqueue.queue_opening import Opened
 from dataqueue.settings import WorkerSettings
 from dataqueue.staging import Stager
@@ -139,6 +148,15 @@ class Told:
             retry_after=failure.retry_after if again else None,
         )
 
+    def suspended(self, held: Held, waits: Sequence[Wait]) -> None:
+        if self._listeners.hears(JobWaiting.event):
+            token_id = next((wait.token_id for wait in waits if wait.token_id is not None), None)
+            self._tell(JobWaiting, held, wait_until=_first_end_of(waits), token_id=token_id)
+
+    def noted(self, held: Held, note: Note) -> None:
+        if note.progress is not None:
+            self._tell(JobProgress, held, progress=note.progress)
+
     def cancelled(self, held: Held) -> None:
         self._tell(JobCancelled, held)
 
@@ -221,6 +239,13 @@ def make_processor(
         )
 
     return Processor(make_worker=make_worker, stager=stager, batch_size=size, tell_error=tell_error)
+
+
+def _first_end_of(waits: Sequence[Wait]) -> datetime | None:
+    now = datetime.now(UTC)
+    ends = [wait.until for wait in waits if wait.until is not None]
+    ends += [now + wait.delay for wait in waits if wait.delay is not None]
+    return min(ends, default=None)
 
 
 async def _first_of(*events: asyncio.Event, within: float) -> None:

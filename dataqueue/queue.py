@@ -30,6 +30,7 @@ from dataqueue.queue_events import JobAdded, JobCancelled, JobEdited, JobRetried
 from dataqueue.queue_following import QueueFollowing
 from dataqueue.queue_listening import QueueListening
 from dataqueue.queue_opening import Opened, log_as_the_host_does, opened, settings_of
+from dataqueue.queue_tokens import QueueTokens
 from dataqueue.queue_upkeep import QueueUpkeep
 from dataqueue.settings import WorkerSettings
 from dataqueue.staging import Stager
@@ -45,7 +46,7 @@ _LAST_EVENTS: Final = 2.0
 Mode = TagMode | Literal["exact", "all", "any", "none"]
 
 
-class Queue(QueueListening, QueueFollowing, QueueUpkeep):
+class Queue(QueueListening, QueueFollowing, QueueTokens, QueueUpkeep):
     """The jobs of one namespace. Use it on one event loop; `async with` closes it at the end.
 
     Errors are those of `dataqueue.errors`: Invalid names the field, NotFound, IllegalTransition, AlreadyExists,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, Literal, TypeAlias
 from uuid import UUID
 
@@ -64,6 +64,22 @@ class JobFailed(JobEvent):
     reason: FailureReason
     will_retry: bool
     retry_after: timedelta | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobWaiting(JobEvent):
+    """Its handler waits: until `wait_until` (where a while was asked for, about then), or for a token, or for whatever
+    comes first of several."""
+
+    event = EventName.WAITING.value
+    wait_until: datetime | None
+    token_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobProgress(JobEvent):
+    event = EventName.PROGRESS.value
+    progress: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

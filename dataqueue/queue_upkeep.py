@@ -9,6 +9,7 @@ from typing import Final
 from weakref import WeakSet
 
 from dataqueue import job_fields as fields
+from dataqueue.announcing import Announcer
 from dataqueue.domain.limits import LARGEST_BATCH
 from dataqueue.domain.retention import Retention
 from dataqueue.errors import Invalid
@@ -17,6 +18,7 @@ from dataqueue.processors import OnError, Processor, error_teller
 from dataqueue.settings import WorkerSettings
 from dataqueue.storage.port import Hint, Storage
 from dataqueue.supervising import QueueSupervisor, Task
+from dataqueue.tokens import expire_tokens
 
 _LARGEST_FOLD: Final = 10 * LARGEST_BATCH
 _FORGET_AFTER: Final = timedelta(days=1)
@@ -32,6 +34,7 @@ class QueueUpkeep:
     _storage: Storage
     _settings: WorkerSettings
     _listeners: Listeners
+    _announce: dict[str, Announcer]
     _at_work: WeakSet[Processor | QueueSupervisor]
 
     async def reclaim_stuck_jobs(self) -> int:
@@ -43,6 +46,13 @@ class QueueUpkeep:
         if count:
             await self._announce_some_ready()
         return count
+
+    async def expire_timed_out_tokens(self) -> int:
+        """Time out tokens whose time is up, and let the jobs that wait for them go on; says how many. Workers do so
+        unasked."""
+        return await expire_tokens(
+            self._storage.upkeep, namespace=self.namespace, batch=LARGEST_BATCH, ready=self._announce["ready"]
+        )
 
     async def cleanup_old_jobs(self, retention: Age = 30.0) -> int:
         """Remove jobs that ended longer ago than that (days, or by status); says how many. Their keys go with them."""
@@ -61,7 +71,9 @@ class QueueUpkeep:
         *,
         interval: float | timedelta = 60.0,
         reclaim_stuck_jobs: bool = True,
+        expire_timed_out_tokens: bool = True,
         cleanup_jobs_after: Age | None = 30.0,
+        cleanup_tokens_after: float | timedelta | None = 30.0,
         cleanup_events_after: float | timedelta | None = 30.0,
         on_error: OnError | None = None,
     ) -> QueueSupervisor:
@@ -73,9 +85,18 @@ class QueueUpkeep:
         tasks: dict[str, Task] = {"staged_jobs": self._stage}
         if reclaim_stuck_jobs:
             tasks["reclaimed_jobs"] = self.reclaim_stuck_jobs
+        if expire_timed_out_tokens:
+            tasks["expired_tokens"] = self.expire_timed_out_tokens
         if cleanup_jobs_after is not None:
             kept = _retention(cleanup_jobs_after, "cleanup_jobs_after")
             tasks["cleaned_up_jobs"] = partial(self.cleanup_old_jobs, kept)
+        if cleanup_tokens_after is not None:
+            prune = partial(
+                upkeep.prune_tokens,
+                keep=_days(cleanup_tokens_after, "cleanup_tokens_after"),
+                namespace=self.namespace,
+            )
+            tasks["cleaned_up_tokens"] = lambda: _until_done(lambda limit: prune(limit=limit))
         if cleanup_events_after is not None:
             age = _days(cleanup_events_after, "cleanup_events_after")
             tasks["cleaned_up_events"] = partial(self.cleanup_old_job_events, age)

@@ -70,6 +70,7 @@ class Settings(ClientSettings):
     keep_completed: Kept = Field(_MONTH, description="How long completed jobs are kept.")
     keep_failed: Kept = Field(_MONTH, description="How long failed jobs are kept.")
     keep_cancelled: Kept = Field(_MONTH, description="How long cancelled jobs are kept.")
+    keep_tokens: Kept = Field(_MONTH, description="How long ended tokens are kept that belong to no job.")
     keep_events: Kept = Field(_MONTH, description="How long events are kept, by whole days.")
     max_crashes: int = Field(3, ge=0, le=100, description="Lost leases after which a job fails as `crashed`.")
 

@@ -16,7 +16,9 @@ from weakref import WeakSet
 from dataqueue.domain.events import EVERYTHING, Event, EventFilter
 from dataqueue.domain.filters import JobFilter, Position
 from dataqueue.domain.job import Enqueued, Job
+from dataqueue.domain.tokens import ANY_TOKEN, Token, TokenFilter, TokenPosition
 from dataqueue.errors import DataQueueError
+from dataqueue.job_fields import Duration
 from dataqueue.job_options import JobChanges, JobOptions
 from dataqueue.job_spec import JobSpec
 from dataqueue.listeners import Listener
@@ -25,10 +27,11 @@ from dataqueue.queue import Mode, Queue
 from dataqueue.queue_events import EventKind
 from dataqueue.queue_upkeep import Age
 from dataqueue.settings import WorkerSettings
-from dataqueue.storage.answers import JobPage
+from dataqueue.storage.answers import JobPage, TokenPage
 from dataqueue.supervising import QueueSupervisor
 from dataqueue.sweeping import BulkChange
 from dataqueue.sync_loop import QueueLoop, closed
+from dataqueue.tokens import CreatedToken
 
 T = TypeVar("T")
 W = TypeVar("W", Processor, QueueSupervisor)
@@ -149,6 +152,28 @@ class SyncQueue:
         """See `Queue.delete_job`."""
         self._call(lambda queue: queue.delete_job(job_id))
 
+    def create_token(self, *, timeout: Duration | None = None, tags: Sequence[str] = ()) -> CreatedToken:
+        """See `Queue.create_token`."""
+        return self._call(lambda queue: queue.create_token(timeout=timeout, tags=tags))
+
+    def get_token(self, token_id: UUID | str) -> Token:
+        """See `Queue.get_token`."""
+        return self._call(lambda queue: queue.get_token(token_id))
+
+    def get_tokens(
+        self, matching: TokenFilter = ANY_TOKEN, *, before: TokenPosition | None = None, limit: int = 50
+    ) -> TokenPage:
+        """See `Queue.get_tokens`."""
+        return self._call(lambda queue: queue.get_tokens(matching, before=before, limit=limit))
+
+    def complete_token(self, token_id: UUID | str, output: Any = None) -> Token:
+        """See `Queue.complete_token`."""
+        return self._call(lambda queue: queue.complete_token(token_id, output))
+
+    def expire_timed_out_tokens(self) -> int:
+        """See `Queue.expire_timed_out_tokens`."""
+        return self._call(lambda queue: queue.expire_timed_out_tokens())
+
     def reclaim_stuck_jobs(self) -> int:
         """See `Queue.reclaim_stuck_jobs`."""
         return self._call(lambda queue: queue.reclaim_stuck_jobs())
@@ -192,7 +217,9 @@ class SyncQueue:
         *,
         interval: float | timedelta = 60.0,
         reclaim_stuck_jobs: bool = True,
+        expire_timed_out_tokens: bool = True,
         cleanup_jobs_after: Age | None = 30.0,
+        cleanup_tokens_after: float | timedelta | None = 30.0,
         cleanup_events_after: float | timedelta | None = 30.0,
         on_error: OnError | None = None,
     ) -> SyncSupervisor:
@@ -202,7 +229,9 @@ class SyncQueue:
             lambda queue: queue.create_supervisor(
                 interval=interval,
                 reclaim_stuck_jobs=reclaim_stuck_jobs,
+                expire_timed_out_tokens=expire_timed_out_tokens,
                 cleanup_jobs_after=cleanup_jobs_after,
+                cleanup_tokens_after=cleanup_tokens_after,
                 cleanup_events_after=cleanup_events_after,
                 on_error=on_error,
             ),

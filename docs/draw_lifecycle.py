@@ -40,6 +40,27 @@ if it names a dead-letter type, a job of that type is stored in the same act (`j
 or a reclaim gives the attempt back. A retry by hand keeps the count and grants one more attempt if none is
 left.
 
+## Waits
+
+A handler that waits gives its worker back: the job is `waiting` until the first of what it waits for is over, an
+instant (`wait_until`) or a token (`wait_token_id`) that somebody completes or that expires. What has come already
+is not waited for: the job is pending again in the same act. A wait is kept in the job's step log under its name,
+with its end once that has come; a later invocation that names it again goes on with it, and its end does not move.
+
+## Resumption
+
+A job whose wait is over is pending again, and its next claim **resumes** it: that counts no attempt, and neither
+does giving a resumed job back take one away. Nothing else is carried over. The handler runs from its beginning, and
+what is in the step log is answered from there instead of being done again. A job is resumed once however many of
+its waits end at a time, and only by what it waits for at present; of what else has ended it finds the outcome in
+its log. Steps outlive failures, retries and the end of the job, and go when it is removed.
+
+## Notes
+
+While a handler works it may say how far it is, set the output before the end, or ask for more time. The job stays
+processing, progress and output are kept with it, and each note is an event of its own. A job that is completed
+without an output keeps the one that was noted.
+
 ## Crashes
 
 A lease that ends without a word is a **crash**, counted apart from attempts. A job is given to a worker again

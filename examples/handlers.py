@@ -7,6 +7,6 @@ runs again, so each of these would do no harm the second time.
 from __future__ import annotations
 
 # Importing a module registers the handlers in it.
-from examples import emails, flaky, primes, thumbnails
+from examples import emails, flaky, onboarding, primes, thumbnails
 
-__all__ = ["emails", "flaky", "primes", "thumbnails"]
+__all__ = ["emails", "flaky", "onboarding", "primes", "thumbnails"]

@@ -1,6 +1,6 @@
 """The command line. Commands import what they run, when they run: `--help` answers at once.
 
-`dev serve worker migrate keys` run the service here; `jobs events tags stats workers` speak to one over HTTP.
+`dev serve worker migrate keys` run the service here; `jobs tokens events tags stats workers` speak to one over HTTP.
 """
 
 from __future__ import annotations
@@ -10,7 +10,18 @@ from typing import Annotated
 
 import typer
 
-from workers import cli_dev, cli_events, cli_jobs, cli_keys, cli_migrate, cli_serve, cli_stats, cli_worker, cli_workers
+from workers import (
+    cli_dev,
+    cli_events,
+    cli_jobs,
+    cli_keys,
+    cli_migrate,
+    cli_serve,
+    cli_stats,
+    cli_tokens,
+    cli_worker,
+    cli_workers,
+)
 from workers.cli_errors import complain
 
 app = typer.Typer(
@@ -21,7 +32,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog="Settings are variables DATAQUEUE_…: the storage is DATAQUEUE_URL (unset: an embedded PostgreSQL), the API"
-    " that jobs, events, tags, stats and workers speak to is DATAQUEUE_API_URL, with the key DATAQUEUE_API_KEY.",
+    " that jobs, tokens, events, tags, stats and workers speak to is DATAQUEUE_API_URL, its key DATAQUEUE_API_KEY.",
 )
 app.command("dev", short_help="Run everything here: database, API, worker.")(cli_dev.dev)
 app.command("serve", short_help="Serve the HTTP API.")(cli_serve.serve)
@@ -29,6 +40,7 @@ app.command("worker", short_help="Run jobs with your handlers.")(cli_worker.work
 app.command("migrate", short_help="Bring the storage's schema up to date.")(cli_migrate.migrate)
 app.add_typer(cli_keys.app, name="keys", short_help="Make API keys.")
 app.add_typer(cli_jobs.app, name="jobs", short_help="Enqueue, look at and change jobs, over HTTP.")
+app.add_typer(cli_tokens.app, name="tokens", short_help="Make, look at and complete what a job can wait for.")
 app.command("events", short_help="Follow what happens to jobs.")(cli_events.events)
 app.command("tags", short_help="List the tags that jobs have.")(cli_stats.tags)
 app.command("stats", short_help="Show how many jobs there are, and how the last hour went.")(cli_stats.stats)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from workers.cli_errors import FAILED, Refused
 from workers.cli_filters import instant_in, seconds_in
+from workers.cli_json import json_in
 from workers.cli_parameters import takes
 from workers.cli_session import Session, session_of
 
@@ -47,6 +46,9 @@ def add(  # noqa: PLR0917 - an option each, which nobody calls by position
     timeout: Annotated[
         str | None, typer.Option(metavar="DURATION", help="How long one attempt may take.", show_default="any time")
     ] = None,
+    force_kill_on_timeout: Annotated[
+        bool, typer.Option("--force-kill-on-timeout", help="Run it in a process of its own, killed at the --timeout.")
+    ] = False,
     retry_delay: Annotated[
         str | None, typer.Option(metavar="DURATION", help="Base of the pause between attempts.", show_default="1m")
     ] = None,
@@ -94,6 +96,8 @@ def add(  # noqa: PLR0917 - an option each, which nobody calls by position
       dataqueue jobs add build_report @report.json --delay 10m --key report-2026-11
       id=$(dataqueue jobs add count_primes '{"below": 1000000}')
     """
+    if force_kill_on_timeout and not timeout:
+        raise Refused("--force-kill-on-timeout: give the --timeout, too")
     options: dict[str, Any] = {
         "tags": tag or None,
         "delay": delay and seconds_in("--delay", delay),
@@ -102,6 +106,7 @@ def add(  # noqa: PLR0917 - an option each, which nobody calls by position
         "idempotency_key": key,
         "max_attempts": max_attempts,
         "timeout_ms": timeout and max(round(seconds_in("--timeout", timeout) * 1000), 1),
+        "force_kill_on_timeout": force_kill_on_timeout or None,
         "retry_delay": retry_delay and seconds_in("--retry-delay", retry_delay, zero=True),
         "retry_backoff": retry_backoff,
         "retry_delay_max": retry_delay_max and seconds_in("--retry-delay-max", retry_delay_max, zero=True),
@@ -111,7 +116,7 @@ def add(  # noqa: PLR0917 - an option each, which nobody calls by position
         "id": id,
     }
     if payload is not None:
-        options["payload"] = _payload(payload)
+        options["payload"] = json_in("PAYLOAD", payload)
     seconds = None if wait is None else seconds_in("--wait", wait, zero=True)
     with session.client() as client:
         enqueued = client.enqueue(job_type, **options)
@@ -157,32 +162,3 @@ def _group(id: str | None, tier: str | None) -> dict[str, str] | None:
             raise Refused("--group-tier labels a group: give --group")
         return None
     return {"id": id} if tier is None else {"id": id, "tier": tier}
-
-
-def _payload(text: str) -> Any:
-    import json
-
-    if text == "-":
-        text = _read("stdin", sys.stdin.buffer.read)
-    elif text.startswith("@"):
-        text = _read(text[1:], Path(text[1:]).read_bytes)
-
-    def refuse(constant: str) -> None:
-        raise ValueError(f"{constant} is not JSON")
-
-    try:
-        return json.loads(text, parse_constant=refuse)
-    except ValueError as error:
-        hint = "" if text[:1] in '{["' else "; a text needs its quotes, as in '\"hello\"'"
-        raise Refused(f"PAYLOAD must be JSON: {error}{hint}") from None
-    except RecursionError:
-        raise Refused("PAYLOAD is nested too deep") from None
-
-
-def _read(name: str, read: Any) -> str:
-    try:
-        return str(read().decode())
-    except OSError as error:
-        raise Refused(f"PAYLOAD: cannot read {name}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise Refused(f"PAYLOAD: {name} is not UTF-8") from None

@@ -64,13 +64,13 @@ def _new_events(client: Client, job_id: str, seen: set[str]) -> list[Event]:
     return new
 
 
-def say(out: Output, event: Any, *what: str) -> None:
+def say(out: Output, event: Any, *what: str | None) -> None:
     """An event on a line: when, its name, `what` besides, and what events of its kind have."""
     own = {name: value for name, value in event.items() if name not in _COMMON and value is not None}
     if out.as_json:
         out.document(event)
     elif out.for_people:
-        told = "  ".join([*map(plain, what), *(f"{name}={plain(value)}" for name, value in own.items())])
+        told = "  ".join([*map(plain, filter(None, what)), *(f"{name}={plain(value)}" for name, value in own.items())])
         print(f"{event['at'][11:23]}  {plain(event['event']):<16}  {told}".rstrip(), flush=True)
     else:
         out.line(event["at"], event["event"], *what, own)

@@ -82,6 +82,8 @@ class _Everything:
             count=1,
             patience=Patience(drain=GRACE + 5),
         )
+        # For the workers alone: the API goes by what each caller reached it by.
+        os.environ["DATAQUEUE_PUBLIC_URL"] = settings.public_url or self._url
         self._worker = worker_supervisor(settings)
         self._payloads = _payloads(settings.import_list)
         self._drain_seconds = settings.drain_seconds

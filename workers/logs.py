@@ -26,12 +26,13 @@ _SECRETS: Final = (
         re.compile(r"""(?i)\b(authorization['"]?+\s*+[:=,]\s*+(?:b(?=['"]))?+['"]?+)(?!bearer\s|basic\s)[^\s'",;)]+"""),
         r"\1***",
     ),
-    (re.compile(r"""(?i)\b(api_key|password|secret|ticket|token)=[^&\s'",;)]+"""), r"\1=***"),
+    (re.compile(r"""(?i)\b(api_key|password|secret|signature|ticket|token)=[^&\s'",;)]+"""), r"\1=***"),
 )
 
 
 def masked(text: str) -> str:
-    """The text with what looks like a secret blotted out: passwords in URLs, keys, signing secrets, tickets."""
+    """The text with what looks like a secret blotted out: passwords and signatures in URLs, keys, signing secrets, and
+    tickets."""
     for pattern, instead in _SECRETS:
         text = pattern.sub(instead, text)
     return text

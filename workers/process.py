@@ -23,7 +23,7 @@ from dataqueue.storage.port import Storage
 from workers.cli_errors import Refused, complain
 from workers.cli_settings import split
 from workers.discovery import load_handlers
-from workers.isolation import Isolation
+from workers.isolation import CORES, Isolation
 from workers.logs import configure_logging
 from workers.metrics import WorkerMetrics
 from workers.scraping import NUMBER_OPTION
@@ -88,6 +88,7 @@ async def _work(
     shutdown.on_signals(second_hurries=False)
     maintenance = Maintenance(storage, settings)
     metrics = None if settings.metrics_port is None else WorkerMetrics(storage, maintenance.reclaimer)
+    isolation = Isolation(modules, warm=min(CORES, settings.concurrency))
     worker = Worker(
         settings,
         storage,
@@ -95,7 +96,7 @@ async def _work(
         worker_id=new_worker_id(),
         open_storage=open_another,
         job_types=job_types,
-        isolate=Isolation(modules),
+        isolate=isolation,
         expect=maintenance.stager.expect,
         observer=None if metrics is None else metrics.jobs,
     )
@@ -107,6 +108,7 @@ async def _work(
     finally:
         telling.cancel()
         shutdown.drain.set()
+        await isolation.close()
         await maintaining
         await storage.close()
 

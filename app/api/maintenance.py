@@ -15,6 +15,7 @@ from app.schemas.enqueue import NoFields
 from app.schemas.maintenance import MaintenanceOut
 from dataqueue.domain.keys import Scope
 from dataqueue.storage.port import Hint
+from dataqueue.tokens import expire_tokens
 
 router = APIRouter(route_class=JsonRoute, tags=["operations"], dependencies=[requires(Scope.MANAGE)])
 _LONGEST: Final = 5.0
@@ -31,7 +32,8 @@ _FOLD: Final = 10_000
 async def run_maintenance(call: Call, body: NoFields | None = None) -> Answer:
     """Do at once, for the namespace, what every worker does again and again; where workers run, there is no need to.
 
-    Takes jobs back from workers that have fallen silent, and removes jobs and events that have been kept long enough.
+    Takes jobs back from workers that have fallen silent, times out tokens, and removes jobs, tokens and events that
+    have been kept long enough.
     It takes on nothing more after five seconds: ask again until it answers zeros. Events go by whole days, those of
     every namespace together.
     """
@@ -43,11 +45,21 @@ async def run_maintenance(call: Call, body: NoFields | None = None) -> Answer:
         reclaimed, more = reclaimed + count, count == _BATCH
     if reclaimed:
         await call.service.storage.notifier.publish(Hint("ready", call.namespace))
+    expired = await expire_tokens(
+        upkeep, namespace=call.namespace, batch=_BATCH, ready=call.ready, may_go_on=lambda: monotonic() < until
+    )
     more = True
     while more and monotonic() < until:
         pruned = await upkeep.prune(settings.retention, limit=_BATCH, namespace=call.namespace)
         cleaned_up, more = cleaned_up + pruned.count, not pruned.is_end
+    more = True
+    while more and monotonic() < until:
+        more = await upkeep.prune_tokens(keep=settings.keep_tokens, limit=_BATCH, namespace=call.namespace) >= _BATCH
     events = await upkeep.prune_events(keep=settings.keep_events) if monotonic() < until else 0
     while monotonic() < until and await upkeep.fold_counts(limit=_FOLD) >= _FOLD:
         pass
-    return Answer(maintenance_json(reclaimed_jobs=reclaimed, cleaned_up_jobs=cleaned_up, cleaned_up_events=events))
+    return Answer(
+        maintenance_json(
+            reclaimed_jobs=reclaimed, expired_tokens=expired, cleaned_up_jobs=cleaned_up, cleaned_up_events=events
+        )
+    )

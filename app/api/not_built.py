@@ -13,8 +13,6 @@ from app.routing import JsonRoute
 
 _PATHS: Final[dict[str, str]] = {
     "/v1/jobs/{job_id}/why": "GET",
-    "/v1/tokens": "GET POST",
-    "/v1/tokens/{rest:path}": "GET POST",
     "/v1/crons": "GET POST",
     "/v1/crons/{rest:path}": "GET PATCH DELETE POST",
     "/v1/work/claim": "POST",

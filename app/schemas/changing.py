@@ -21,7 +21,7 @@ from dataqueue.domain.limits import (
     MOST_TAGS,
 )
 
-_NOT_BUILT: Final = frozenset({"group", "force_kill_on_timeout"})
+_NOT_BUILT: Final = frozenset({"group"})
 
 
 class EditRequest(RequestBody):
@@ -45,6 +45,9 @@ class EditRequest(RequestBody):
     timeout_ms: Annotated[int, Field(ge=1, le=LONGEST_TIMEOUT_MS)] | None = Field(
         None, description="How long one attempt may take; null: as long as it takes."
     )
+    force_kill_on_timeout: bool | None = Field(
+        None, description="Whether the process it runs in is killed when the time is up; null: it is not."
+    )
     tags: Annotated[list[Tag], Field(max_length=MOST_TAGS), AfterValidator(once_each)] | None = Field(
         None, description="All of its labels from now on; null: none."
     )
@@ -55,7 +58,6 @@ class EditRequest(RequestBody):
     retry_delay_max: Annotated[Seconds, WithJsonSchema(duration_schema("Cap of a growing delay.", zero=True))] = None
     dead_letter_job_type: Name | None = Field(None, description="Type of the job made of this one if it fails.")
     group: NotBuilt = None
-    force_kill_on_timeout: NotBuilt = None
 
 
 def job_edit(request: EditRequest, *, max_payload_bytes: int, at: tuple[str, ...] = ("body",)) -> JobEdit:

@@ -60,12 +60,17 @@ _BOTH_TIMES: Final[JsonDict] = {
     "required": ["run_at", "delay"],
     "properties": {name: {"not": {"type": "null"}} for name in ("run_at", "delay")},
 }
+_KILLED_AT_NO_TIME: Final[JsonDict] = {
+    "required": ["force_kill_on_timeout"],
+    "properties": {"force_kill_on_timeout": {"const": True}, "timeout_ms": {"type": "null"}},
+}
+_CONTRADICTIONS: Final[JsonDict] = {"anyOf": [_BOTH_TIMES, _KILLED_AT_NO_TIME]}
 
 
 class EnqueueRequest(RequestBody):
     """A job to do. Only `job_type` is required."""
 
-    model_config = ConfigDict(json_schema_extra={**shown(examples.REQUEST), "not": _BOTH_TIMES})
+    model_config = ConfigDict(json_schema_extra={**shown(examples.REQUEST), "not": _CONTRADICTIONS})
 
     job_type: Name = Field(description="Which handler does it.")
     # A factory, because a default would be documented as the text it is.
@@ -80,6 +85,11 @@ class EnqueueRequest(RequestBody):
     )
     timeout_ms: Annotated[int, Field(ge=1, le=LONGEST_TIMEOUT_MS)] | None = Field(
         None, description="How long one attempt may take."
+    )
+    force_kill_on_timeout: bool | None = Field(
+        None,
+        description="Run it in a process of its own, and kill that when the time is up; needs `timeout_ms`. Such a job "
+        "can have no steps and no waits.",
     )
     tags: Annotated[list[Tag], Field(max_length=MOST_TAGS), FailFast(), AfterValidator(once_each)] = Field(
         default_factory=list, description="Labels; a repeated one is kept once."
@@ -96,7 +106,6 @@ class EnqueueRequest(RequestBody):
     id: OwnId = Field(None, description="Your own id for it, a UUIDv7.")
     group: NotBuilt = None
     depends_on: NotBuilt = None
-    force_kill_on_timeout: NotBuilt = None
 
 
 class BatchJob(EnqueueRequest):
@@ -143,6 +152,8 @@ def new_job(
     """The job asked for. Refuses what no single field can see, with `at` as the place."""
     if request.run_at is not None and request.delay is not None:
         raise invalid((*at, "delay"), "cannot be given together with run_at")
+    if request.force_kill_on_timeout and request.timeout_ms is None:
+        raise invalid((*at, "force_kill_on_timeout"), "needs timeout_ms")
     key = request.idempotency_key
     if header_key is not None:
         if key is not None and key != header_key:
@@ -162,6 +173,7 @@ def new_job(
         idempotency_key=key,
         retry=_retry(request),
         dead_letter_job_type=request.dead_letter_job_type,
+        force_kill_on_timeout=bool(request.force_kill_on_timeout),
         id_is_callers=request.id is not None,
     )
 

@@ -20,13 +20,7 @@ from dataqueue.domain.events import EventFilter, EventName
 from dataqueue.domain.filters import TagMode
 
 _DIGITS: Final = re.compile(r"\d{1,18}", re.ASCII)
-_STILL_TO_COME: Final = frozenset(
-    {
-        "job:waiting", "job:resumed", "job:prolonged", "job:progress", "job:output", "step:completed", "token:created",
-        "token:completed", "token:expired", "cron:enqueued", "cron:skipped", "webhook:opened", "webhook:closed",
-        "queue:error",
-    }
-)  # fmt: skip
+_STILL_TO_COME: Final = frozenset({"cron:enqueued", "cron:skipped", "webhook:opened", "webhook:closed", "queue:error"})
 
 
 def _event_name(value: object) -> EventName:

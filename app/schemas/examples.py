@@ -8,6 +8,7 @@ from typing import Final
 from pydantic.config import JsonDict
 
 ID: Final = "01936b2e-7c4a-7d3f-9b1c-5f0e8a2d4c61"
+TOKEN_ID: Final = "01936b2e-8f10-7c52-8d44-3b6f1e9a7c05"
 CURSOR: Final = "AAAAAAAAAlwYk0pV2m7QJ1nX"
 
 REQUEST: Final[JsonDict] = {
@@ -43,9 +44,9 @@ JOB: Final[JsonDict] = {
     "group": None,
     "depends_on": None,
     "cron_id": None,
-    "progress": None,
+    "progress": 100,
     "output": {"message_id": "m-17"},
-    "steps": {},
+    "steps": {"render": {"ok": {"subject": "Welcome, Ada"}}},
     "error_history": [],
     "failure_reason": None,
     "pending_reason": None,
@@ -84,6 +85,31 @@ STREAM: Final = f"event: job:completed\ndata: {json.dumps(EVENT, separators=(','
 TICKET: Final[JsonDict] = {
     "ticket": "dqt_Zq0kq3mJ7b1r0m3zq8vQ2f5cYb7m1W3nJx9L0aT4sUo", "expires_at": "2026-11-24T01:03:03.120000Z"
 }  # fmt: skip
+TOKEN_REQUEST: Final[JsonDict] = {"timeout": "48h", "tags": ["order:17"]}
+TOKEN: Final[JsonDict] = {
+    "id": TOKEN_ID,
+    "status": "completed",
+    "tags": ["order:17"],
+    "job_id": None,
+    "name": None,
+    "output": {"approved_by": "grace"},
+    "timeout_at": "2026-11-26T01:02:03.000004Z",
+    "created_at": "2026-11-24T01:02:03.000004Z",
+    "completed_at": "2026-11-24T09:30:00.000000Z",
+    "expired_at": None,
+}
+TOKENS: Final[JsonDict] = {"data": [TOKEN], "next_cursor": CURSOR}
+TOKEN_CREATED: Final[JsonDict] = {
+    **TOKEN,
+    "status": "waiting",
+    "output": None,
+    "completed_at": None,
+    "callback_url": f"https://queue.example.com/v1/tokens/{TOKEN_ID}/callback?namespace=default"
+    "&signature=mW8Wq0mXcVfPT0yT6m1Q2sJ6kQ0bLr3d9o7vXn5a1hE",
+}
+CALLED_BACK: Final[JsonDict] = {"id": TOKEN_ID, "status": "completed"}
+OUTPUT: Final[JsonDict] = {"approved_by": "grace"}
+EXPIRED: Final[JsonDict] = {"expired": 3}
 IMPORTED: Final[list[JsonDict]] = [
     {"line": 1, "id": ID, "created": True},
     {"line": 2, "error": {"code": "validation_failed", "detail": "body.job_type: is required"}},

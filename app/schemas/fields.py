@@ -120,10 +120,10 @@ def duration_schema(description: str, *, zero: bool = False) -> dict[str, Any]:
     }
 
 
-_UUID_SCHEMA: Final = {"type": "string", "format": "uuid", "examples": [_EXAMPLE_ID]}
+UUID_SCHEMA: Final[dict[str, Any]] = {"type": "string", "format": "uuid", "examples": [_EXAMPLE_ID]}
 _HEX: Final = "[0-9a-fA-F]"
 _OWN_ID_SCHEMA: Final = {
-    **_UUID_SCHEMA, "pattern": f"^{_HEX}{{8}}-{_HEX}{{4}}-7{_HEX}{{3}}-[89abAB]{_HEX}{{3}}-{_HEX}{{12}}$"
+    **UUID_SCHEMA, "pattern": f"^{_HEX}{{8}}-{_HEX}{{4}}-7{_HEX}{{3}}-[89abAB]{_HEX}{{3}}-{_HEX}{{12}}$"
 }  # fmt: skip
 _INSTANT_SCHEMA: Final = {
     "type": "string",
@@ -140,7 +140,7 @@ Name = Annotated[
 _NO_NUL: Final = Field(json_schema_extra={"pattern": r"^[^\u0000]*$"})
 Tag = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_TAG), AfterValidator(_text), _NO_NUL]
 IdempotencyKey = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_KEY), AfterValidator(_text), _NO_NUL]
-JobId = Annotated[UUID, PlainValidator(_uuid), WithJsonSchema(_UUID_SCHEMA)]
+JobId = Annotated[UUID, PlainValidator(_uuid), WithJsonSchema(UUID_SCHEMA)]
 OwnId = Annotated[UUID | None, PlainValidator(_own_id), WithJsonSchema({"anyOf": [_OWN_ID_SCHEMA, {"type": "null"}]})]
 Instant = Annotated[
     datetime | None, PlainValidator(_instant), WithJsonSchema({"anyOf": [_INSTANT_SCHEMA, {"type": "null"}]})

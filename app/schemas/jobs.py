@@ -104,14 +104,17 @@ class JobOut(BaseModel):
     group: dict[str, str | None] | None
     depends_on: dict[str, Any] | None
     cron_id: UUID | None
-    progress: int | None
-    output: Any = Field(description="What the handler returned; null until then.")
-    steps: dict[str, Any]
+    progress: int | None = Field(description="0 to 100, as its handler last said.")
+    output: Any = Field(description="What the handler set while it ran, or returned; null until then.")
+    steps: dict[str, Any] = Field(
+        description="What is over of what its handler has done and waited for, by name: `ok` with the result, or "
+        "`timeout` where a token expired."
+    )
     error_history: list[ErrorEntry]
     failure_reason: FailureReason | None
     pending_reason: str | None = Field(description="Why a pending job cannot be claimed yet; null when it can.")
-    wait_until: datetime | None
-    wait_token_id: UUID | None
+    wait_until: datetime | None = Field(description="When the wait of a `waiting` job is over at the latest, if ever.")
+    wait_token_id: UUID | None = Field(description="The token that a `waiting` job waits for.")
     next_attempt_at: datetime | None
     locked_by: str | None = Field(description="The worker that runs it.")
     locked_at: datetime | None
@@ -145,15 +148,15 @@ class JobPage(BaseModel):
 
 
 class EventOut(BaseModel):
-    """What happened to a job. Beside these fields an event has those of its kind, such as `attempt`."""
+    """What happened to a job or a token. Beside these fields an event has those of its kind, such as `attempt`."""
 
     model_config = ConfigDict(extra="allow", json_schema_extra=shown(examples.EVENT))
 
     id: str = Field(description="Opaque position.")
     event: str = Field(examples=["job:completed"])
-    job_id: UUID
-    job_type: str
-    tags: list[str]
+    job_id: UUID | None = Field(description="Null where a token belongs to no job.")
+    job_type: str | None
+    tags: list[str] = Field(description="Those the job had then; of a `token:…` event those of the token.")
     at: datetime
 
 

@@ -20,7 +20,7 @@ class MaintenanceOut(BaseModel):
     model_config = ConfigDict(json_schema_extra=shown(_DONE))
 
     reclaimed_jobs: int = Field(description="Taken back from workers that have fallen silent.")
-    expired_tokens: int = Field(description="Not available yet: 0.")
+    expired_tokens: int = Field(description="Timed out because nobody had completed them.")
     cleaned_up_jobs: int = Field(description="Removed because they had been kept long enough.")
     cleaned_up_events: int = Field(
         description="About how many went: events go by whole days, those of every namespace together."

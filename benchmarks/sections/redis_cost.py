@@ -132,6 +132,7 @@ async def _every_verb(storage: Storage) -> None:
     jobs, noop = storage.jobs("default"), JobFilter(job_types=("noop",), statuses=(JobStatus.PENDING,))
     failure = Failure(message="no answer", type="TimeoutError", retry_after=timedelta(hours=1))
     await _add(storage, 5 * _CHUNK)
+    await jobs.enqueue([[NewJob(id=new_id(), job_type="noop", tags=_TAGS)] for _ in range(_CHUNK)])
     held = await _claim(storage, 5 * _BATCH)
     pieces = [_leases(held[first : first + _BATCH]) for first in range(0, len(held), _BATCH)]
     await jobs.heartbeat(pieces[0], lease=_LEASE)
@@ -153,6 +154,7 @@ async def _every_verb(storage: Storage) -> None:
     await _add(storage, _CHUNK, delay=timedelta(milliseconds=1))
     await storage.upkeep.stage(limit=_CHUNK)
     await storage.upkeep.prune(_AT_ONCE, limit=_CHUNK)
+    await storage.upkeep.prune_events(keep=timedelta(days=30))
     await storage.tally("default").stats()
     await storage.tally("default").tags(prefix="", after=None, limit=_CHUNK)
     await storage.job_types("default").page(after=None, limit=_CHUNK)

@@ -81,14 +81,36 @@ class Job(TypedDict):
 
 
 class Event(TypedDict):
-    """What happened to a job; beside these fields those of its kind, such as `attempt` or `message`."""
+    """What happened to a job, or to a token that may belong to none; beside these fields those of its kind, such as
+    `attempt` or `message`."""
 
     id: str
     event: str
-    job_id: str
-    job_type: str
+    job_id: str | None
+    job_type: str | None
     tags: list[str]
     at: str
+
+
+class Token(TypedDict):
+    """A token as read. `job_id` and `name`: the job that made it, and the step in which it did."""
+
+    id: str
+    status: str
+    tags: list[str]
+    job_id: str | None
+    name: str | None
+    output: Any
+    timeout_at: str | None
+    created_at: str
+    completed_at: str | None
+    expired_at: str | None
+
+
+class CreatedToken(Token):
+    """A token just made. A POST to `callback_url` completes it, without a key."""
+
+    callback_url: str
 
 
 class BulkResult(TypedDict):

@@ -89,6 +89,15 @@ class Filter(TypedDict, total=False):
     created_at: Instant | Range | None
 
 
+class TokenFilter(TypedDict, total=False):
+    """Which tokens; as `Filter`."""
+
+    status: str | Sequence[str] | None
+    tags: str | Sequence[str] | None
+    tag_mode: str | None
+    job_id: Id | None
+
+
 class RateLimit(TypedDict):
     """At most `limit` starts in any `period`, `per` "type" or "group"."""
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Final, Unpack
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, Unpack, cast
 
 from dataqueue.client.answers import (
     BulkResult,
+    CreatedToken,
     Enqueued,
     Event,
     Job,
@@ -14,6 +15,7 @@ from dataqueue.client.answers import (
     MaintenanceRun,
     Stats,
     Tag,
+    Token,
     Worker,
 )
 from dataqueue.client.calls import PAGE, Call, Listing, get, post
@@ -25,6 +27,7 @@ from dataqueue.client.fields import (
     Id,
     JobFields,
     JobTypeSettings,
+    TokenFilter,
     filter_json,
     filter_query,
     given,
@@ -121,6 +124,39 @@ def delete_jobs(where: Filter, *, dry_run: bool = False) -> Call[BulkResult]:
     return _bulk("delete", where, dry_run=dry_run)
 
 
+def create_token(*, timeout: Duration | None = None, tags: Sequence[str] | None = None) -> Call[CreatedToken]:
+    """Make a token that a job can wait for, and that belongs to none. Without a `timeout` it never expires.
+
+    A POST to its `callback_url` completes it without a key, and whoever has that URL can.
+    """
+    return post("/v1/tokens", given({"timeout": timeout, "tags": tags}))
+
+
+def get_token(token_id: Id) -> Call[Token]:
+    """The token as read."""
+    return get(_token(token_id))
+
+
+def list_tokens(*, limit: int | None = None, page_size: int = PAGE, **where: Unpack[TokenFilter]) -> Listing[Token]:
+    """The tokens of a filter, newest first; in all else as `list_jobs`."""
+    return Listing("/v1/tokens", filter_query(cast(Any, where)), limit=limit, page_size=page_size)
+
+
+def complete_token(token_id: Id, output: Any = None) -> Call[Token]:
+    """Complete a token, and let the jobs that wait for it go on. The first completion counts.
+
+    The same output again is no error, so this is tried again when no answer comes. TokenAlreadyCompleted: with another
+    output. TokenExpired: its time was up.
+    """
+    body = None if output is None else encode(output)
+    return Call(method="POST", path=f"{_token(token_id)}/complete", body=body, repeatable=True)
+
+
+def expire_tokens() -> Call[int]:
+    """Time out, now, the tokens whose time is up; says how many."""
+    return Call(method="POST", path="/v1/tokens/expire", read=lambda answer: int(answer["expired"]), extra_time=_LONG)
+
+
 def tags(prefix: str | None = None, *, limit: int | None = None, page_size: int = PAGE) -> Listing[Tag]:
     """The tags that jobs have, by name, with counts by status."""
     return Listing("/v1/tags", (("prefix", prefix),) if prefix else (), limit=limit, page_size=page_size)
@@ -208,6 +244,10 @@ def _bulk(verb: str, where: Filter, *, dry_run: bool, updates: Edits | None = No
 
 def _job(job_id: Id) -> str:
     return f"/v1/jobs/{segment(job_id)}"
+
+
+def _token(token_id: Id) -> str:
+    return f"/v1/tokens/{segment(token_id)}"
 
 
 def _job_type(name: str) -> str:

@@ -19,12 +19,16 @@ from dataqueue.errors import (
     IllegalTransition,
     InsufficientScope,
     Invalid,
+    InvalidSignature,
     LeaseLost,
     NotFound,
     PositionExpired,
+    StepKindChanged,
     StorageNotReady,
     StorageRefused,
     StorageUnavailable,
+    TokenAlreadyCompleted,
+    TokenExpired,
     Unauthenticated,
     Unsupported,
 )
@@ -127,6 +131,18 @@ class _LeaseLost(ProblemError, LeaseLost): ...
 class _PositionExpired(ProblemError, PositionExpired): ...
 
 
+class _TokenAlreadyCompleted(ProblemError, TokenAlreadyCompleted): ...
+
+
+class _TokenExpired(ProblemError, TokenExpired): ...
+
+
+class _StepKindChanged(ProblemError, StepKindChanged): ...
+
+
+class _InvalidSignature(ProblemError, InvalidSignature): ...
+
+
 class _Unauthenticated(ProblemError, Unauthenticated): ...
 
 
@@ -179,6 +195,10 @@ _KINDS: Final[tuple[type[ProblemError], ...]] = (
     _IdempotencyInProgress,
     _LeaseLost,
     _PositionExpired,
+    _TokenAlreadyCompleted,
+    _TokenExpired,
+    _StepKindChanged,
+    _InvalidSignature,
     _Unauthenticated,
     _Unsupported,
     _StorageNotReady,

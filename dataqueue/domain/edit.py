@@ -40,6 +40,7 @@ class JobEdit:
     retry_backoff: bool | Unset | None = UNSET
     retry_delay_max: float | Unset | None = UNSET
     dead_letter_job_type: str | Unset | None = UNSET
+    force_kill_on_timeout: bool | Unset | None = UNSET
 
     def given(self) -> Iterator[tuple[str, Any]]:
         """The fields that change, with their new values."""

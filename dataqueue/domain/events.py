@@ -23,20 +23,30 @@ class EventName(StrEnum):
     RETRIED = "job:retried"
     EDITED = "job:edited"
     DEAD_LETTERED = "job:dead_lettered"
+    WAITING = "job:waiting"
+    RESUMED = "job:resumed"
+    PROLONGED = "job:prolonged"
+    PROGRESS = "job:progress"
+    OUTPUT = "job:output"
+    STEP_COMPLETED = "step:completed"
+    TOKEN_CREATED = "token:created"
+    TOKEN_COMPLETED = "token:completed"
+    TOKEN_EXPIRED = "token:expired"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """One line of the log. `id` is its position: it only grows, and per job in the order things happened.
 
-    `tags`: those the job had when it happened.
+    `tags`: those the job had when it happened; of a `token:*` event those of the token. Such an event has no job where
+    the token has none.
     """
 
     id: int
     namespace: str
     event: EventName
-    job_id: UUID
-    job_type: str
+    job_id: UUID | None
+    job_type: str | None
     tags: tuple[str, ...]
     at: datetime
     data: Json

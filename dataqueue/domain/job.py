@@ -69,6 +69,7 @@ class NewJob:
     idempotency_key: str | None = None
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     dead_letter_job_type: str | None = None
+    force_kill_on_timeout: bool = False
     id_is_callers: bool = False
 
     def __post_init__(self) -> None:
@@ -118,6 +119,9 @@ class ClaimedJob:
     created_at: datetime
     locked_at: datetime
     """When it was claimed, by the storage's clock, as the two before."""
+    force_kill_on_timeout: bool = False
+    has_steps: bool = False
+    """Whether there is anything in its step log."""
 
     @property
     def lease(self) -> Lease:
@@ -132,6 +136,16 @@ class Failure:
     type: str = "Error"
     reason: FailureReason = FailureReason.HANDLER_ERROR
     retry_after: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a handler says while it works; None: nothing of that. `prolonged_ms`: its deadline now lies so many
+    milliseconds ahead."""
+
+    progress: int | None = None
+    output: Json | None = None
+    prolonged_ms: int | None = None
 
 
 class Reported(StrEnum):

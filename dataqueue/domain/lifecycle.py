@@ -18,6 +18,9 @@ class Verb(StrEnum):
     CLAIM = "claim"
     COMPLETE = "complete"
     FAIL = "fail"
+    SUSPEND = "suspend"
+    WAKE = "wake"
+    NOTE = "note"
     RELEASE = "release"
     RECLAIM = "reclaim"
     CANCEL = "cancel"
@@ -55,6 +58,24 @@ TRANSITIONS: Final[dict[Verb, tuple[Transition, ...]]] = {
         ),
         _move(PROCESSING, to=FAILED, event=EventName.FAILED, when="no attempt is left, or a retry is pointless"),
         _move(PROCESSING, to=CANCELLED, event=EventName.CANCELLED, when=_ASKED_TO_STOP),
+    ),
+    Verb.SUSPEND: (
+        _move(PROCESSING, to=WAITING, event=EventName.WAITING, when="its handler waits"),
+        _move(PROCESSING, to=PENDING, event=EventName.RESUMED, when="what its handler waits for has come already"),
+        _move(PROCESSING, to=CANCELLED, event=EventName.CANCELLED, when=_ASKED_TO_STOP),
+    ),
+    Verb.WAKE: (
+        _move(
+            WAITING,
+            to=PENDING,
+            event=EventName.RESUMED,
+            when="the instant has come, or the token is completed or expired; the next claim resumes it",
+        ),
+    ),
+    Verb.NOTE: (
+        _move(PROCESSING, to=PROCESSING, event=EventName.PROGRESS, when="its handler says how far it is"),
+        _move(PROCESSING, to=PROCESSING, event=EventName.OUTPUT, when="its handler sets the output"),
+        _move(PROCESSING, to=PROCESSING, event=EventName.PROLONGED, when="its handler asks for more time"),
     ),
     Verb.RELEASE: (
         _move(PROCESSING, to=PENDING, event=EventName.RELEASED, when="its worker gives it back"),

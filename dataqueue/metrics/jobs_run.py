@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from prometheus_client.metrics_core import Metric
 
-from dataqueue.domain.job import Failure, Json
+from dataqueue.domain.job import Failure, Json, Note
+from dataqueue.domain.steps import Wait
 from dataqueue.metrics.counting import Histogram, Occurrences, PerType
 from dataqueue.metrics.families import counter, histogram
 from dataqueue.processing.leases import Held
@@ -21,11 +22,12 @@ _BY_REASON: Final = ("job_type", "reason")
 
 class _OfType:
     __slots__ = (
-        "cancelled", "completed", "crashed", "failed", "lost", "released", "retried", "run", "started", "wait"
+        "cancelled", "completed", "crashed", "failed", "lost", "released", "retried", "run", "started", "suspended",
+        "wait",
     )  # fmt: skip
 
     def __init__(self) -> None:
-        self.started = self.completed = self.released = self.cancelled = self.lost = self.crashed = 0
+        self.started = self.suspended = self.completed = self.released = self.cancelled = self.lost = self.crashed = 0
         self.failed: Occurrences[str] = Occurrences()
         self.retried: Occurrences[str] = Occurrences()
         self.run, self.wait = Histogram(_RUN_BOUNDS), Histogram(_WAIT_BOUNDS)
@@ -59,6 +61,12 @@ class JobsRun(Observer):
     def cancelled(self, held: Held) -> None:
         self._types[held.job.job_type].cancelled += 1
 
+    def suspended(self, held: Held, waits: Sequence[Wait]) -> None:
+        self._types[held.job.job_type].suspended += 1
+
+    def noted(self, held: Held, note: Note) -> None:
+        """Counted by nobody: it happens as often as a handler likes."""
+
     def released(self, held: Held) -> None:
         self._types[held.job.job_type].released += 1
 
@@ -76,6 +84,7 @@ class JobsRun(Observer):
         counts: tuple[tuple[str, str, str], ...] = (
             ("worker_jobs_started", "started", "Handlers started."),
             ("worker_jobs_completed", "completed", "Jobs completed, and recorded so."),
+            ("worker_jobs_suspended", "suspended", "Handlers that came to a wait, and gave up their slot."),
             ("worker_jobs_released", "released", "Jobs given back with their attempt, as when a worker stops."),
             ("worker_jobs_cancelled", "cancelled", "Running jobs that were cancelled."),
             ("worker_leases_lost", "lost", "Jobs whose lease this worker lost while it had them."),

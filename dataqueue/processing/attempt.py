@@ -9,12 +9,15 @@ from typing import Final
 
 import structlog
 
-from dataqueue.context import Cancellation
+from dataqueue.context import JobContext
 from dataqueue.domain.job import ClaimedJob, Failure, FailureReason
+from dataqueue.errors import LeaseLost, NonDeterministicHandler
 from dataqueue.handlers import Handler, Reject, Retry
+from dataqueue.invocation import Invocation, Suspension
 from dataqueue.log_context import job_at_work
-from dataqueue.outcome import Completed, Failed
+from dataqueue.outcome import Completed, Failed, Gone, Suspended
 from dataqueue.payloads import InvalidOutput, InvalidPayload, clean, encode_output
+from dataqueue.work import Work
 
 log = structlog.get_logger(__name__)
 
@@ -22,28 +25,67 @@ _MOST_FRAMES: Final = 5
 _NO_OUTPUT: Final = Completed(None)
 
 
-async def attempt(handler: Handler, job: ClaimedJob, cancellation: Cancellation) -> Completed | Failed:
+Ended = Completed | Failed | Suspended | Gone
+
+
+async def attempt(handler: Handler, job: ClaimedJob, work: Work) -> Ended:
     """Call an async handler. Raises nothing, not even CancelledError: the caller knows whether it had cancelled."""
     job_at_work.set(job)
     try:
-        return completed(await handler.call(job, cancellation))
+        if not handler.takes_context:
+            return completed(await handler.call(job, None))
+        return await _attempt_with_context(handler, job, work)
     except GeneratorExit:
         raise
     except BaseException as error:  # noqa: BLE001 - a handler may raise what it likes, sys.exit() included
-        return _told(error, job, cancellation)
+        return _told(error, job, work)
     finally:
         job_at_work.set(None)
 
 
-def attempt_sync(handler: Handler, job: ClaimedJob, cancellation: Cancellation) -> Completed | Failed:
+def attempt_sync(handler: Handler, job: ClaimedJob, work: Work) -> Ended:
     """Call a plain function; to be run in a thread. Raises nothing."""
     job_at_work.set(job)
     try:
-        return completed(handler.call(job, cancellation))
+        if not handler.takes_context:
+            return completed(handler.call(job, None))
+        invocation = Invocation(job, work)
+        value = handler.call(job, JobContext(job, work, invocation, is_async=False))
+        return _completed_with(invocation, value)
     except BaseException as error:  # noqa: BLE001 - as above
-        return _told(error, job, cancellation)
+        return _told(error, job, work)
     finally:
         job_at_work.set(None)
+
+
+async def _attempt_with_context(handler: Handler, job: ClaimedJob, work: Work) -> Ended:
+    """A wait at which the handler was ended is never passed: where it swallows the suspension and returns, it waits all
+    the same, and is called again."""
+    invocation = Invocation(job, work, main=asyncio.current_task())
+    await invocation.load()
+    try:
+        value = await handler.call(job, JobContext(job, work, invocation, is_async=True))
+    except BaseException as error:
+        besides = _besides_suspension(error)
+        if besides is error:
+            raise
+        if besides is not None:
+            raise besides from None
+    else:
+        if not invocation.is_parked:
+            return _completed_with(invocation, value)
+    return Suspended(await invocation.waits())
+
+
+def _besides_suspension(error: BaseException) -> BaseException | None:
+    """What was raised besides the suspension of a wait; a TaskGroup wraps it. None: nothing."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.split(Suspension)[1]
+    return None if isinstance(error, Suspension) else error
+
+
+def _completed_with(invocation: Invocation, value: object) -> Completed:
+    return completed(value) if invocation.output is None else Completed(invocation.output)
 
 
 def completed(value: object) -> Completed:
@@ -60,7 +102,7 @@ def failed(error: BaseException, job: ClaimedJob) -> Failed:
             reason = FailureReason.INVALID_PAYLOAD
         case Reject():
             reason = FailureReason.REJECTED
-        case InvalidOutput():
+        case InvalidOutput() | NonDeterministicHandler():
             pass
         case Retry(after=after) if after is not None:
             retry_after = after
@@ -82,10 +124,12 @@ def timed_out(job: ClaimedJob) -> Failed:
     )
 
 
-def _told(error: BaseException, job: ClaimedJob, cancellation: Cancellation) -> Failed:
+def _told(error: BaseException, job: ClaimedJob, work: Work) -> Failed | Gone:
     """The outcome, with a line in the log: where it happened, and not the message, which may repeat the payload."""
+    if isinstance(_only_leaf(error), LeaseLost):
+        return Gone()
     outcome = failed(error, job)
-    if not cancellation.cancelled:
+    if not work.cancelled:
         log.warning(
             "job.failed",
             job_id=str(job.id),

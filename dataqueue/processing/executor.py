@@ -11,12 +11,15 @@ from typing import Final
 
 import structlog
 
-from dataqueue.domain.job import ClaimedJob
+from dataqueue.domain.job import ClaimedJob, Note
 from dataqueue.handlers import Handler, HandlerRegistry
 from dataqueue.outcome import Gone, Outcome, Released
 from dataqueue.processing.attempt import attempt, attempt_sync, failed, timed_out
 from dataqueue.processing.leases import Held, LeaseTable, Stop
+from dataqueue.processing.local_work import Timekeeper
+from dataqueue.processing.more_time import asked_for
 from dataqueue.processing.threads import ThreadPool
+from dataqueue.work import Work
 
 log = structlog.get_logger(__name__)
 
@@ -24,12 +27,16 @@ GRACE: Final = 5.0
 """How long a handler that was told to stop may take before its job is settled without it."""
 _TELL_AGAIN: Final = 1.0
 
+Isolate = Callable[[ClaimedJob, Work], Awaitable[Outcome]]
+WorkOf = Callable[[Held, Timekeeper, ThreadPool], Work]
+
 
 class Executor:
     """Holds the slots. A job occupies one until its handler has really ended, whatever was reported before.
 
-    `report` takes what an attempt ended in; `isolate` runs a job that has crashed a process before; `ended` is told of
-    each handler that has ended, `freed` of each slot that becomes free.
+    `work_of` makes what a handler's context rests on; `report` takes what an attempt ended in; `isolate` runs a job in
+    a process of its own that has crashed one before, or is to be killed when its time is up; `ended` is told of each
+    handler that has ended, `freed` of each slot that becomes free.
 
     A handler that was told to stop has no say any more: what it returns then may be half of its work.
     """
@@ -40,12 +47,14 @@ class Executor:
         handlers: HandlerRegistry,
         table: LeaseTable,
         concurrency: int,
+        work_of: WorkOf,
         report: Callable[[Held, Outcome], None],
         freed: Callable[[], None],
         ended: Callable[[Held], None] = lambda _: None,
-        isolate: Callable[[ClaimedJob], Awaitable[Outcome]] | None = None,
+        isolate: Isolate | None = None,
         grace: float = GRACE,
     ) -> None:
+        self._work_of = work_of
         self._handlers, self._table, self._concurrency = handlers, table, concurrency
         self._report, self._freed, self._isolate, self._grace = report, freed, isolate, grace
         self._told_end = ended
@@ -75,15 +84,27 @@ class Executor:
         for held in claimed:
             job = held.job
             handler = self._handlers[job.job_type]
-            if job.crashes and self._isolate is not None:
-                held.task = loop.create_task(self._run_isolated(held, self._isolate))
+            held.work = work = self._work_of(held, self, self._threads)
+            if self._isolate is not None and (job.crashes or job.force_kill_on_timeout):
+                held.task = loop.create_task(self._run_isolated(held, work, self._isolate))
                 continue
+            if job.force_kill_on_timeout:
+                log.warning("job.not_killable", job_id=str(job.id), job_type=job.job_type)
             if handler.is_async:
-                held.task = loop.create_task(self._run(held, handler))
+                held.task = loop.create_task(self._run(held, work, handler))
             else:
-                self._run_in_thread(held, handler, loop)
+                self._run_in_thread(held, work, handler, loop)
             if job.timeout_ms is not None:
                 held.timer = loop.call_later(job.timeout_ms / 1000, self._time_out, held)
+
+    def prolong(self, held: Held, ms: int | None) -> None:
+        """Let a job's time be up so many milliseconds from now; None: as many as it had at first."""
+        ms = held.job.timeout_ms if ms is None else ms
+        if held.timer is None or held.work is None or ms is None or not held.runs_undisturbed:
+            return
+        held.timer.cancel()
+        held.timer = asyncio.get_running_loop().call_later(ms / 1000, self._time_out, held)
+        held.work.note(Note(prolonged_ms=ms))
 
     def give_back(self, claimed: Sequence[Held]) -> None:
         """Jobs that were claimed and shall not be started."""
@@ -125,9 +146,9 @@ class Executor:
     def close(self) -> None:
         self._threads.close()
 
-    async def _run(self, held: Held, handler: Handler) -> None:
+    async def _run(self, held: Held, work: Work, handler: Handler) -> None:
         began = perf_counter()
-        outcome: Outcome = await attempt(handler, held.job, held)
+        outcome: Outcome = await attempt(handler, held.job, work)
         held.ran = perf_counter() - began
         task = held.task
         if held.stop is None and task is not None and task.cancelling():
@@ -135,10 +156,10 @@ class Executor:
             outcome = Released()
         self._end(held, outcome)
 
-    async def _run_isolated(self, held: Held, isolate: Callable[[ClaimedJob], Awaitable[Outcome]]) -> None:
+    async def _run_isolated(self, held: Held, work: Work, isolate: Isolate) -> None:
         began = perf_counter()
         try:
-            outcome = await isolate(held.job)
+            outcome = await isolate(held.job, work)
         except asyncio.CancelledError:
             outcome = Released()
         except Exception as error:
@@ -147,21 +168,23 @@ class Executor:
         held.ran = perf_counter() - began
         self._end(held, outcome)
 
-    def _run_in_thread(self, held: Held, handler: Handler, loop: asyncio.AbstractEventLoop) -> None:
+    def _run_in_thread(self, held: Held, work: Work, handler: Handler, loop: asyncio.AbstractEventLoop) -> None:
         context = contextvars.copy_context()
 
-        def work() -> None:
+        def run() -> None:
             began = perf_counter()
-            outcome = context.run(attempt_sync, handler, held.job, held)
+            outcome = context.run(attempt_sync, handler, held.job, work)
             held.ran = perf_counter() - began
             # A worker that is gone needs no answer.
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(self._end, held, outcome)
 
-        self._threads.submit(work)
+        self._threads.submit(run)
 
     def _time_out(self, held: Held) -> None:
-        if self._table.tell(held, Stop.TIMED_OUT):
+        if held.on_timeout is not None and (more := asked_for(held.on_timeout, held.job)) is not None:
+            self.prolong(held, more)
+        elif self._table.tell(held, Stop.TIMED_OUT):
             self.interrupt(held)
 
     def _tell_again(self, held: Held, until: float) -> None:

@@ -11,6 +11,7 @@ from enum import Enum, auto
 from typing import Final
 
 from dataqueue.domain.job import ClaimedJob, Lease
+from dataqueue.work import OnTimeout, Work
 
 _LEAST_MARGIN: Final = 1.0
 _MARGIN: Final = 0.1
@@ -35,7 +36,7 @@ class Held:
     still have to be kept until that is written.
     """
 
-    __slots__ = ("deadline", "job", "lease", "ran", "settled", "stop", "task", "timer")
+    __slots__ = ("deadline", "job", "lease", "on_timeout", "ran", "settled", "stop", "task", "timer", "work")
 
     def __init__(self, job: ClaimedJob, deadline: float) -> None:
         self.job: Final = job
@@ -45,6 +46,10 @@ class Held:
         self.settled = False
         self.task: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
+        self.work: Work | None = None
+        """What its handler's context rests on, once that has been called."""
+        self.on_timeout: OnTimeout | None = None
+        """What its handler has left to be asked for more time."""
         self.ran = 0.0
         """Seconds that its handler ran, once that has ended."""
 

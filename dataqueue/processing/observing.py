@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
-from dataqueue.domain.job import ClaimedJob, Failure, Json
+from dataqueue.domain.job import ClaimedJob, Failure, Json, Note
+from dataqueue.domain.steps import Wait
 from dataqueue.processing.leases import Held
 
 
@@ -19,6 +21,14 @@ class Observer(Protocol):
     def completed(self, held: Held, output: Json | None) -> None: ...
     def failed(self, held: Held, failure: Failure) -> None: ...
     def cancelled(self, held: Held) -> None: ...
+    def suspended(self, held: Held, waits: Sequence[Wait]) -> None:
+        """The handler waits, and holds no slot meanwhile."""
+        ...
+
+    def noted(self, held: Held, note: Note) -> None:
+        """What a handler said while it works is kept."""
+        ...
+
     def released(self, held: Held) -> None:
         """The job was given back with its attempt."""
         ...

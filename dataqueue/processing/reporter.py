@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
 from dataqueue.domain.job import Failure, Json, Lease, Reported
-from dataqueue.outcome import Completed, Crashed, Failed, Gone, Outcome, Released
+from dataqueue.domain.steps import Wait
+from dataqueue.outcome import Completed, Crashed, Failed, Gone, Outcome, Released, Suspended
 from dataqueue.processing.delivery import Delivery
 from dataqueue.processing.leases import Held, LeaseTable, Stop
 from dataqueue.processing.observing import Observer
 from dataqueue.storage.port import JobStore
 
 _REFUSED: Final = Failure("the storage refused the output", type="StorageRefused")
+_WAIT_REFUSED: Final = Failure("the storage refused the wait", type="StorageRefused")
 
 
 class Reporter:
-    """One delivery for each verb. `ended` is told after each write, `given_back` what was released.
+    """One delivery for each verb. `ended` is told after each write, `given_back` what was released, `suspended` when
+    jobs wait whose waits may be over already.
 
-    `expect` is told in how many seconds a retry is to be made ready, `observer` what was kept.
+    `expect` is told in how many seconds a retry or a wait is to be made ready, `observer` what was kept.
     """
 
     def __init__(
@@ -29,6 +33,7 @@ class Reporter:
         table: LeaseTable,
         ended: Callable[[], None],
         given_back: Callable[[list[Held]], None],
+        suspended: Callable[[], None] = lambda: None,
         expect: Callable[[float], None] = lambda _: None,
         observer: Observer | None = None,
     ) -> None:
@@ -63,6 +68,16 @@ class Reporter:
             told_lost=told_lost,
             troubled=troubled,
         )
+        self.suspending: Delivery[tuple[Wait, ...]] = Delivery(
+            "suspend",
+            write=lambda leases, waits: jobs.suspend(leases, waits=waits),
+            table=table,
+            refused=lambda held: self.report(held, Failed(_WAIT_REFUSED)),
+            written=lambda _: suspended(),
+            told=None if observer is None else observer.suspended,
+            told_lost=told_lost,
+            troubled=troubled,
+        )
         self.releasing: Delivery[None] = Delivery(
             "release",
             write=lambda leases, _: jobs.release(leases),
@@ -82,7 +97,7 @@ class Reporter:
             told=None if observer is None else _without_value(observer.crashed),
             troubled=troubled,
         )
-        self._all: Final = (self.completing, self.failing, self.releasing, self.abandoning)
+        self._all: Final = (self.completing, self.failing, self.suspending, self.releasing, self.abandoning)
 
     @property
     def waiting(self) -> int:
@@ -105,6 +120,10 @@ class Reporter:
                     self._ready_at_once.add(held)
                 elif failure.retry_after is not None:
                     self._expect(failure.retry_after.total_seconds())
+            case Suspended(waits):
+                self.suspending.add(held, waits, size=sum(len(wait.name) for wait in waits))
+                for seconds in _ends(waits):
+                    self._expect(seconds)
             case Released():
                 self.releasing.add(held, None)
             case Crashed():
@@ -124,6 +143,13 @@ class Reporter:
         """Wait until everything handed in has been written or given up."""
         for delivery in self._all:
             await delivery.settle()
+
+
+def _ends(waits: Sequence[Wait]) -> list[float]:
+    """In how many seconds waits end, by this machine's clock: it decides nothing."""
+    delays = [wait.delay for wait in waits if wait.delay is not None]
+    delays += [wait.until - datetime.now(UTC) for wait in waits if wait.until is not None]
+    return [delay.total_seconds() for delay in delays]
 
 
 def _reporting(observer: Observer | None) -> Callable[[Exception], None]:

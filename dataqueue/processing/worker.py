@@ -7,19 +7,22 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final
+from uuid import UUID
 
 import structlog
 
 from dataqueue.announcing import Announcer
-from dataqueue.domain.job import ClaimedJob
+from dataqueue.callback_urls import base_of, callback_urls_of
 from dataqueue.handlers import HandlerRegistry
-from dataqueue.outcome import Outcome
+from dataqueue.outcome import Gone, Outcome
 from dataqueue.processing.aside import Aside
 from dataqueue.processing.claimer import Claimer
-from dataqueue.processing.executor import Executor
+from dataqueue.processing.executor import Executor, Isolate
 from dataqueue.processing.heartbeat import Heartbeat, Watch
 from dataqueue.processing.hints import HintListener
-from dataqueue.processing.leases import Held, LeaseTable
+from dataqueue.processing.leases import Held, LeaseTable, Stop
+from dataqueue.processing.local_work import Durable, LocalWork
+from dataqueue.processing.notes import Notes
 from dataqueue.processing.observing import Observer
 from dataqueue.processing.presence import Presence
 from dataqueue.processing.reporter import Reporter
@@ -53,11 +56,13 @@ class Worker:
         worker_id: str,
         open_storage: Callable[[], Storage],
         job_types: Collection[str] | None = None,
-        isolate: Callable[[ClaimedJob], Awaitable[Outcome]] | None = None,
+        isolate: Isolate | None = None,
         expect: Callable[[float], None] = lambda _: None,
         observer: Observer | None = None,
     ) -> None:
         self._settings, self._registry, self._worker_id = settings, registry, worker_id
+        self._storage = storage
+        self._base_url = base_of(public_url=settings.public_url, host=settings.host, port=settings.port)
         self._expect = expect
         self._observer = observer
         self.job_types: Final = _served(registry, job_types)
@@ -76,8 +81,17 @@ class Worker:
             table=self._table,
             ended=self._ended,
             given_back=self._given_back,
+            suspended=self._suspended,
             expect=expect,
             observer=observer,
+        )
+        self.notes = Notes(jobs=jobs, lost=self._lost, told=_ignore if observer is None else observer.noted)
+        durable = Durable(
+            steps=storage.steps(settings.namespace),
+            tokens=storage.tokens(settings.namespace),
+            notes=self.notes,
+            callback_url=self._callback_url,
+            lost=self._lost,
         )
         self.claimer = Claimer(
             jobs=jobs,
@@ -94,7 +108,8 @@ class Worker:
             handlers=registry,
             table=self._table,
             concurrency=settings.concurrency,
-            report=self.reporter.report,
+            work_of=partial(LocalWork, durable=durable),
+            report=self._report,
             freed=self.claimer.freed,
             ended=_ignore if observer is None else observer.ended,
             isolate=isolate,
@@ -196,9 +211,11 @@ class Worker:
     async def _drained(self, claiming: asyncio.Task[None]) -> None:
         await asyncio.wait({claiming})
         await self.executor.idle()
+        await self.notes.settle()
         await self.reporter.settle()
 
     async def _settled(self) -> None:
+        await self.notes.settle()
         await self.reporter.settle()
         await self._announce_ended.settle()
         await self._announce_ready.settle()
@@ -227,6 +244,25 @@ class Worker:
                 for held in claimed:
                     self._observer.started(held)
             self.executor.start(claimed)
+
+    def _report(self, held: Held, outcome: Outcome) -> None:
+        if isinstance(outcome, Gone):
+            self.notes.drop(held)
+        self.notes.when_written(held, partial(self.reporter.report, held, outcome))
+
+    def _lost(self, held: Held) -> None:
+        """A write on behalf of a handler came too late: somebody else has the job."""
+        if self._table.tell(held, Stop.LOST):
+            log.warning("job.lost", verb="step", job_id=str(held.job.id), job_type=held.job.job_type)
+            self.executor.interrupt(held)
+
+    async def _callback_url(self, token_id: UUID) -> str:
+        urls = await callback_urls_of(self._storage, self._base_url)
+        return urls.of(self._settings.namespace, token_id)
+
+    def _suspended(self) -> None:
+        """A slot is free; and what was waited for may have come just before, which nobody else tells."""
+        self.claimer.hint()
 
     def _cancelled(self, cancelled: list[Held]) -> None:
         if self._observer is not None:
@@ -288,7 +324,7 @@ class Worker:
         self._tell_loop(self._fault.set)
 
 
-def _ignore(_: object) -> None:
+def _ignore(*_: object) -> None:
     """Nobody wants to know."""
 
 

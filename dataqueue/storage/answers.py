@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from dataqueue.domain.events import Event
 from dataqueue.domain.filters import Position
 from dataqueue.domain.job import Job
+from dataqueue.domain.tokens import Token, TokenPosition
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,33 @@ class JobPage:
 
     jobs: list[Job]
     next: Position | None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPage:
+    """Tokens of a list, and where it goes on, as a JobPage."""
+
+    tokens: list[Token]
+    next: TokenPosition | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What became of completing a token. Not `is_first`: it had ended before, or its time was up. `woken`: the types of
+    the jobs that resume."""
+
+    token: Token
+    is_first: bool
+    woken: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """How many tokens were timed out, and the types of the jobs that resume. Jobs that were woken for tokens that had
+    ended before are among those."""
+
+    count: int
+    woken: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)

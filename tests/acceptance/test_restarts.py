@@ -37,7 +37,7 @@ def test_every_job_of_a_drain_completes_once_though_the_database_is_restarted_in
     jobs = jobs_in(url)
     assert len(jobs) == JOBS
     assert Counter((job.status, job.attempts) for job in jobs) == {(JobStatus.COMPLETED, 1): JOBS}
-    events: defaultdict[UUID, list[str]] = defaultdict(list)
+    events: defaultdict[UUID | None, list[str]] = defaultdict(list)
     for event in events_in(url):
         events[event.job_id].append(event.event.removeprefix("job:"))
     histories = Counter((job.crashes, *events[job.id]) for job in jobs)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import cycle
 from typing import Any, Final
+from urllib.parse import parse_qsl, urlsplit
 
 import schemathesis
 from schemathesis import Case, HookContext, Response
@@ -36,13 +38,15 @@ BEYOND_A_SCHEMA: Final = {
     r"holds NUL, NaN or an infinite number": "the same, where another field is at fault too",
 }
 EVENTS: Final = "/v1/events"
+CALLBACK: Final = "/v1/tokens/{token_id}/callback"
 _AGREED: Final = re.compile("|".join(BEYOND_A_SCHEMA))
 _FAULTS_OF_OURS: Final = frozenset({Code.INTERNAL_ERROR, Code.STORAGE_REFUSED, Code.STORAGE_UNAVAILABLE})
 
 
-def agree(schema: schemathesis.BaseSchema, app: Api) -> None:
-    """Have its run keep to what is agreed."""
+def agree(schema: schemathesis.BaseSchema, app: Api, *, callback_urls: Sequence[str]) -> None:
+    """Have its run keep to what is agreed. `callback_urls`: of tokens that there are."""
     schema.hook("map_case")(as_a_caller_means_it)
+    schema.hook("map_case")(by_one_of(callback_urls))
     schema.hook("before_add_examples")(as_callers_mean_them)
     schema.hook("filter_failure")(unless_agreed(app))
 
@@ -75,6 +79,20 @@ def as_a_caller_means_it(_: HookContext, case: Case) -> Case:
     return case
 
 
+def by_one_of(callback_urls: Sequence[str]) -> Callable[[HookContext, Case], Case]:
+    """Good callbacks by a URL that was given out, since a signature cannot be made up (details E5)."""
+    given_out = cycle(callback_urls)
+
+    def map_case(_: HookContext, case: Case) -> Case:
+        if case.operation.path == CALLBACK and case.meta is not None and case.meta.generation.mode.is_positive:
+            url = urlsplit(next(given_out))
+            case.path_parameters = {"token_id": url.path.split("/")[-2]}
+            case.query = dict(parse_qsl(url.query))
+        return case
+
+    return map_case
+
+
 def as_callers_mean_them(context: HookContext, examples: list[Case]) -> None:
     """The same of cases made of the document's examples, which come another way."""
     examples[:] = [as_a_caller_means_it(context, case) for case in examples]
@@ -83,6 +101,10 @@ def as_callers_mean_them(context: HookContext, examples: list[Case]) -> None:
 def _came_by_ticket(case: Case, response: Response) -> bool:
     has_ticket = case.operation.path == EVENTS and str(case.query.get("ticket", "")).startswith(TICKET_PREFIX)
     return has_ticket and response.status_code in (200, 410)
+
+
+def _code_of(response: Response) -> str:
+    return str(response.json()["code"])
 
 
 def unless_agreed(app: Api) -> Callable[[HookContext, Failure, Case, Response], bool]:
@@ -99,6 +121,9 @@ def unless_agreed(app: Api) -> Callable[[HookContext, Failure, Case, Response], 
                 return "authorization" in {name.lower() for name in response.request.headers}
             # Details A11: a position of the log cannot be made up, and one beyond its end is gone.
             case RejectedPositiveData() if case.operation.path == EVENTS and response.status_code == 410:
+                return False
+            # Details E6: time goes by while it asks.
+            case RejectedPositiveData() if response.status_code == 410 and _code_of(response) == Code.TOKEN_EXPIRED:
                 return False
             case RejectedPositiveData():
                 faults: list[Any] = response.json().get("errors", []) if response.status_code == 422 else []

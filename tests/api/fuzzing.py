@@ -22,7 +22,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.main import Api
 from app.watching import Watcher
+from dataqueue.callback_urls import callback_urls_of
 from dataqueue.domain.keys import Scope as KeyScope
+from dataqueue.domain.tokens import NewToken
+from dataqueue.ids import new_id
 from dataqueue.processing.presence import Presence
 from dataqueue.storage.port import Storage
 from tests.api.agreements import agree
@@ -36,6 +39,7 @@ _LONGEST_WAIT: Final = 0.01
 _SCENARIOS: Final = 6
 """For each operation, on average."""
 _OF_EACH_STATUS: Final = 5
+_TOKENS: Final = 20
 
 
 class ImpatientWatcher(Watcher):
@@ -92,7 +96,7 @@ async def fuzzed(storage: Storage, *, folder: Path, seed: int, requests: int) ->
                 ),
             )
             schema.config.update(base_url=url)
-            agree(schema, app)
+            agree(schema, app, callback_urls=await _given_urls(storage))
             seen = await asyncio.to_thread(_run, schema)
         seen.requests = counted.requests
         return seen
@@ -109,6 +113,13 @@ async def _somebody_working(storage: Storage) -> AsyncIterator[None]:
         yield
     finally:
         beating.cancel()
+
+
+async def _given_urls(storage: Storage) -> list[str]:
+    """Callback URLs of tokens that nobody has completed yet."""
+    tokens = [NewToken(id=new_id(), tags=("seeded",)) for _ in range(_TOKENS)]
+    urls = await callback_urls_of(storage, "")
+    return [urls.of(NAMESPACE, token.id) for token in await storage.tokens(NAMESPACE).create(tokens)]
 
 
 def _config(app: Api, *, seed: int, requests: int, identities: Path) -> dict[str, Any]:

@@ -35,7 +35,7 @@ async def bulk(client: httpx.AsyncClient, verb: str, matching: dict[str, Any], *
     return answer["matched"], answer["changed"]
 
 
-@pytest.mark.parametrize(("verb", "count"), [("cancel", 2), ("retry", 2), ("edit", 1), ("delete", 3)])
+@pytest.mark.parametrize(("verb", "count"), [("cancel", 3), ("retry", 2), ("edit", 1), ("delete", 3)])
 async def test_a_verb_takes_what_its_statuses_are_and_passes_over_the_rest(
     client: httpx.AsyncClient, storage: Storage, verb: str, count: int
 ) -> None:
@@ -48,10 +48,10 @@ async def test_a_verb_takes_what_its_statuses_are_and_passes_over_the_rest(
     assert (
         statuses
         == {
-            "cancel": ["cancelled", "cancelled", "completed", "failed", "processing"],
-            "retry": ["completed", "pending", "pending", "pending", "processing"],
-            "edit": ["cancelled", "completed", "failed", "pending", "processing"],
-            "delete": ["pending", "processing"],
+            "cancel": ["cancelled", "cancelled", "cancelled", "completed", "failed", "processing"],
+            "retry": ["completed", "pending", "pending", "pending", "processing", "waiting"],
+            "edit": ["cancelled", "completed", "failed", "pending", "processing", "waiting"],
+            "delete": ["pending", "processing", "waiting"],
         }[verb]
     )
     assert [job["status"] for job in left if job["priority"] == 9] == (["pending"] if verb == "edit" else [])
@@ -98,10 +98,11 @@ async def test_each_field_of_a_filter_narrows(client: httpx.AsyncClient, storage
 
 async def test_updates_are_those_of_one_job(client: httpx.AsyncClient) -> None:
     first, second = await enqueued(client, tags=["a"]), await enqueued(client, tags=["b"])
-    updates = {"tags": ["c"], "delay": "1h", "payload": [1.0], "timeout_ms": None}
+    updates = {"tags": ["c"], "delay": "1h", "payload": [1.0], "force_kill_on_timeout": True}
     assert await bulk(client, "edit", {"tags": ["a"]}, updates=updates) == (1, 1)
     job = await read(client, first)
     assert (job["tags"], job["payload"], job["run_at"]) == (["c"], [1.0], "2030-01-01T01:00:00.000000Z")
+    assert job["force_kill_on_timeout"] is True
     assert (await read(client, second))["tags"] == ["b"]
 
 

@@ -35,6 +35,7 @@ EVERYTHING: Final[dict[str, Any]] = {
     "run_at": "2030-02-01T00:00:00.000000Z",
     "max_attempts": 7,
     "timeout_ms": 1500,
+    "force_kill_on_timeout": True,
     "tags": ["a", "b"],
     "retry_delay": 2.5,
     "retry_backoff": True,
@@ -121,7 +122,7 @@ async def test_nothing_changes_nothing(client: httpx.AsyncClient, clock: ManualC
     job_id = await enqueued(client)
     before = await read(client, job_id)
     clock.advance(HOUR)
-    for body in ({}, {"group": None}, {"force_kill_on_timeout": False}):
+    for body in ({}, {"group": None}):
         response = await client.patch(f"/v1/jobs/{job_id}", json=body)
         assert (response.status_code, response.json()) == (200, before)
     assert [event["event"] for event in await events(client, job_id)] == ["job:added"]
@@ -154,7 +155,7 @@ INVALID: Final = {
     "dependencies": ({"depends_on": None}, ["depends_on"], "validation_failed"),
     "status": ({"status": "completed"}, ["status"], "validation_failed"),
     "group": ({"group": {"id": "g"}}, ["group"], "not_available"),
-    "killing": ({"force_kill_on_timeout": True}, ["force_kill_on_timeout"], "not_available"),
+    "killing": ({"force_kill_on_timeout": 1}, ["force_kill_on_timeout"], "validation_failed"),
     "two times": ({"run_at": None, "delay": "5m"}, ["delay"], "validation_failed"),
     "priority": ({"priority": 32768}, ["priority"], "validation_failed"),
     "priority a text": ({"priority": "5"}, ["priority"], "validation_failed"),

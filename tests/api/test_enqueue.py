@@ -12,6 +12,7 @@ import pytest
 
 from dataqueue.clock import ManualClock
 from dataqueue.ids import new_id
+from tests.api.streams import imported, lines_of
 from tests.api.support import JSON, enqueued, eventually, places, problem, read, stored
 
 
@@ -66,11 +67,25 @@ async def test_the_location_leads_to_the_job(client: httpx.AsyncClient) -> None:
         ("group", None, None),
         ("depends_on", None, None),
         ("force_kill_on_timeout", False, False),
+        ("force_kill_on_timeout", None, False),
     ],
 )
 async def test_a_field_reads_back_as_given(client: httpx.AsyncClient, field: str, sent: Any, expected: Any) -> None:
     job = await read(client, await enqueued(client, **{field: sent}))
     assert job[field] == expected
+
+
+async def test_a_job_is_killed_at_its_timeout_and_at_no_other_time(client: httpx.AsyncClient) -> None:
+    job = await read(client, await enqueued(client, force_kill_on_timeout=True, timeout_ms=1000))
+    assert (job["force_kill_on_timeout"], job["timeout_ms"]) == (True, 1000)
+    for timeout in ({}, {"timeout_ms": None}):
+        asked = {"job_type": "report", "force_kill_on_timeout": True, **timeout}
+        at = ["body", "force_kill_on_timeout"]
+        assert places(problem(await client.post("/v1/jobs", json=asked), 422, "validation_failed")) == [at]
+        found = problem(await client.post("/v1/jobs/batch", json={"jobs": [asked]}), 422, "validation_failed")
+        assert places(found) == [["body", "jobs", 0, "force_kill_on_timeout"]]
+        [line, _] = await imported(client, lines_of(asked))
+        assert line["error"]["detail"] == "body.force_kill_on_timeout: needs timeout_ms"
 
 
 @pytest.mark.parametrize(

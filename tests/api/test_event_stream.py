@@ -315,8 +315,8 @@ async def test_a_last_event_id_is_a_position(bystander: httpx.AsyncClient, heade
     [
         ("limit=10", "validation_failed", "limit"),
         ("group_id=a", "not_available", "group_id"),
-        ("event=job:waiting", "not_available", "event"),
-        ("event=step:completed", "not_available", "event"),
+        ("event=cron:enqueued", "not_available", "event"),
+        ("event=webhook:opened", "not_available", "event"),
         ("event=queue:error", "not_available", "event"),
         ("event=job:unheard-of", "validation_failed", "event"),
         ("event=", "validation_failed", "event"),

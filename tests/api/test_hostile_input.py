@@ -174,12 +174,13 @@ INVALID: Final = {
     "id without hyphens": (field("id", '"01936b2e7c4a7d3f9b1c5f0e8a2d4c61"'), ["id"]),
     "id in braces": (field("id", '"{01936b2e-7c4a-7d3f-9b1c-5f0e8a2d4c61}"'), ["id"]),
     "id a number": (field("id", "5"), ["id"]),
+    "killed at no time": (field("force_kill_on_timeout", "true"), ["force_kill_on_timeout"]),
+    "killed by a word": (field("force_kill_on_timeout", '"Leak-Me"'), ["force_kill_on_timeout"]),
 }  # fmt: skip
 
 NOT_BUILT: Final = {
     "group": '{"id":"Leak-Me","tier":"gold"}',
     "depends_on": '{"tags":["Leak-Me"]}',
-    "force_kill_on_timeout": "true",
 }
 
 

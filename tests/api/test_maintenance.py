@@ -13,6 +13,7 @@ from dataqueue.clock import ManualClock
 from dataqueue.domain.job import JobStatus
 from dataqueue.domain.keys import Scope
 from dataqueue.storage.port import Storage
+from tests.api.given_tokens import completed, created, token_of
 from tests.api.support import client_of, given_key, read, shared, started
 from tests.storage.given import LEASE, SECOND, given_claimed_job, given_job, new_job
 
@@ -69,6 +70,19 @@ async def test_it_removes_what_has_been_kept_for_as_long_as_the_settings_say(
         assert found["cleaned_up_jobs"] == 1
         assert found["cleaned_up_events"] >= 6
         assert await run(client) == NOTHING
+
+
+async def test_it_expires_tokens_and_removes_ended_ones_of_no_job(storage: Storage, clock: ManualClock) -> None:
+    async with started(storage, keep_tokens=DAY, keep_events=100 * DAY) as app, client_of(app) as client:
+        done, due, waiting = [await created(client, **fields) for fields in ({}, {"timeout": 60}, {})]
+        await completed(client, done["id"])
+        clock.advance(120 * SECOND)
+        assert await run(client) == {**NOTHING, "expired_tokens": 1}
+        assert (await token_of(client, due["id"]))["status"] == "timed_out"
+        clock.advance(DAY + SECOND)
+        assert await run(client) == NOTHING
+        for token, status in ((done, 404), (due, 404), (waiting, 200)):
+            assert (await client.get(f"/v1/tokens/{token['id']}")).status_code == status
 
 
 async def test_it_does_all_there_is_in_as_many_batches_as_it_takes(

@@ -19,9 +19,11 @@ from app.schemas.changing import EditRequest
 from app.schemas.enqueue import BatchOut, BatchRequest, EnqueuedOut, EnqueueRequest
 from app.schemas.filters import FilterBody
 from app.schemas.jobs import EventOut, EventPage, JobOut, JobPage
+from app.schemas.tokens import CallbackOut, CreatedTokenOut, ExpiredOut, TokenOut, TokenPage, TokenRequest
 from dataqueue import errors
 from dataqueue.domain.job import Job
 from dataqueue.domain.retry import RetryPolicy
+from dataqueue.domain.tokens import Token
 from dataqueue.settings import Settings
 
 DOCUMENT: Final = create_app(Settings()).openapi()
@@ -40,11 +42,18 @@ OF_LINES: Final = {"import_jobs"}
 """They refuse what cannot be stored line by line."""
 
 
-OF_EVERYBODY: Final = {"healthz", "readyz"}
+OF_EVERYBODY: Final = {"healthz", "readyz", "call_back"}
 """They need no key."""
 
+OF_SEVERAL_SCOPES: Final = {"complete_token"}
+"""Each of which is enough."""
+
+OF_WORKERS_ALONE: Final = {errors.NonDeterministicHandler}
+"""What no caller is ever told."""
+
 NEVER_IN_CONFLICT: Final = {
-    *OF_MANY, "put_job_type", "pause_job_type", "resume_job_type", "drain_worker", "run_maintenance", "issue_ticket"
+    *OF_MANY, "put_job_type", "pause_job_type", "resume_job_type", "drain_worker", "run_maintenance", "issue_ticket",
+    "create_token", "expire_tokens",
 }  # fmt: skip
 NEVER_MISSING: Final = {"put_job_type", "pause_job_type", "resume_job_type"}
 """They make what is not there."""
@@ -84,7 +93,8 @@ def test_the_operations_are_those_of_this_part() -> None:
         "edit_job", "delete_job", "cancel_jobs", "retry_jobs", "edit_jobs", "delete_jobs",
         "import_jobs", "list_tags", "read_tag", "list_job_types", "read_job_type", "put_job_type", "pause_job_type",
         "resume_job_type", "read_stats", "list_workers", "drain_worker", "run_maintenance", "read_metrics", "healthz",
-        "readyz", "follow_events", "issue_ticket",
+        "readyz", "follow_events", "issue_ticket", "create_token", "list_tokens", "read_token", "complete_token",
+        "call_back", "expire_tokens",
     }  # fmt: skip
 
 
@@ -135,7 +145,7 @@ def test_an_operation_names_the_scope_it_needs(operation: dict[str, Any]) -> Non
         [requirement] = operation["security"]
         [scopes] = requirement.values()
         assert list(requirement) == ["ApiKey"]
-        assert len(scopes) == 1
+        assert len(scopes) == (2 if operation["operationId"] in OF_SEVERAL_SCOPES else 1)
     else:
         assert "security" not in operation
 
@@ -147,7 +157,7 @@ def test_every_code_is_documented_and_every_meaning_has_one() -> None:
     ]
     assert len(meanings) > 10
     for meaning in meanings:
-        if meaning is not errors.DataQueueError:
+        if meaning not in OF_WORKERS_ALONE | {errors.DataQueueError}:
             assert meaning.code in set(Code), meaning
             assert any(kind in STATUS_OF for kind in meaning.__mro__[:-3]), meaning
 
@@ -158,6 +168,12 @@ def test_nothing_is_left_of_fastapis_own_errors() -> None:
 
 def test_a_job_is_documented_with_all_its_fields() -> None:
     assert list(JobOut.model_fields) == [field.name for field in fields(Job) if field.name != "seq"]
+
+
+def test_a_token_is_documented_with_all_its_fields() -> None:
+    """All but the namespace, which is the caller's own (details E1)."""
+    assert list(TokenOut.model_fields) == [field.name for field in fields(Token) if field.name != "namespace"]
+    assert set(CreatedTokenOut.model_fields) - set(TokenOut.model_fields) == {"callback_url"}
 
 
 def test_the_retry_fields_of_a_request_are_those_of_the_policy() -> None:
@@ -173,7 +189,9 @@ def test_the_retry_fields_of_a_request_are_those_of_the_policy() -> None:
         (BatchOut, examples.BATCH_ENQUEUED), (JobOut, examples.JOB), (JobPage, examples.JOBS),
         (EventOut, examples.EVENT), (EventPage, examples.EVENTS), (EditRequest, examples.EDIT),
         (FilterBody, examples.FILTER), (BulkRequest, examples.BULK), (BulkEditRequest, examples.BULK_EDIT),
-        (BulkChanged, examples.BULK_CHANGED),
+        (BulkChanged, examples.BULK_CHANGED), (TokenRequest, examples.TOKEN_REQUEST), (TokenOut, examples.TOKEN),
+        (CreatedTokenOut, examples.TOKEN_CREATED), (TokenPage, examples.TOKENS), (ExpiredOut, examples.EXPIRED),
+        (CallbackOut, examples.CALLED_BACK),
     ],
 )  # fmt: skip
 def test_an_example_is_one(model: Any, example: dict[str, Any]) -> None:

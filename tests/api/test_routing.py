@@ -124,7 +124,6 @@ async def test_an_operation_to_come_is_not_available(bystander: httpx.AsyncClien
 
 PROMISED: Final = """
     GET /v1/jobs/{id}/why
-    POST /v1/tokens, GET /v1/tokens, GET /v1/tokens/{id}, POST /v1/tokens/{id}/complete, POST /v1/tokens/expire
     POST /v1/crons, GET /v1/crons, GET /v1/crons/a, PATCH /v1/crons/a, DELETE /v1/crons/a, POST /v1/crons/a/pause
     POST /v1/crons/a/resume, POST /v1/crons/a/trigger, GET /v1/crons/a/next, POST /v1/crons/enqueue-due
     POST /v1/work/claim, POST /v1/work/heartbeat, POST /v1/work/report

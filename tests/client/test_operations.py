@@ -18,6 +18,7 @@ from tests.client.stub import JOB_ID, answer
 
 AT: Final = datetime(2026, 11, 24, 1, 2, 3, tzinfo=UTC)
 JOB: Final = f"/v1/jobs/{JOB_ID}"
+TOKEN: Final = f"/v1/tokens/{JOB_ID}"
 SOME: Final = {"status": "failed", "tags": ("a", "b"), "run_at": {"lt": AT}, "created_at": AT}
 SOME_JSON: Final = {
     "status": "failed",
@@ -38,6 +39,12 @@ SENT: Final[list[tuple[str, tuple[Any, ...], dict[str, Any], str, Any]]] = [
     ("edit_jobs", ({"status": ["pending"]}, {"delay": timedelta(minutes=1), "tags": None}), {}, "POST /v1/jobs/edit",
         {"filter": {"status": ["pending"]}, "updates": {"delay": 60.0, "tags": None}}),
     ("delete_jobs", ({"priority": 0},), {}, "POST /v1/jobs/delete", {"filter": {"priority": 0}}),
+    ("create_token", (), {}, "POST /v1/tokens", {}),
+    ("create_token", (), {"timeout": timedelta(hours=48), "tags": ["a"]}, "POST /v1/tokens",
+        {"timeout": 172800.0, "tags": ["a"]}),
+    ("get_token", (UUID(JOB_ID),), {}, f"GET {TOKEN}", None),
+    ("complete_token", (JOB_ID,), {}, f"POST {TOKEN}/complete", None),
+    ("complete_token", (JOB_ID, {"ok": True}), {}, f"POST {TOKEN}/complete", {"ok": True}),
     ("tag", ("a/b ü",), {}, "GET /v1/tags/a%2Fb%20%C3%BC", None),
     ("job_type", ("mail/send",), {}, "GET /v1/job-types/mail%2Fsend", None),
     ("put_job_type", ("mail/send",), {"paused": False, "concurrency": 3, "timeout_ms": None},
@@ -58,6 +65,9 @@ LISTS: Final[list[tuple[str, tuple[Any, ...], dict[str, Any], str]]] = [
         "/v1/jobs?run_at%5Bgte%5D=2026-11-24T01%3A02%3A03.000000Z&run_at%5Blt%5D=z"
         "&created_at=2026-11-24T01%3A02%3A03.000000Z&limit=1000"),
     ("job_events", (JOB_ID,), {}, f"{JOB}/events?limit=100"),
+    ("list_tokens", (), {}, "/v1/tokens?limit=100"),
+    ("list_tokens", (), {"status": ["waiting", "timed_out"], "tags": "a", "tag_mode": "any", "job_id": UUID(JOB_ID)},
+        f"/v1/tokens?status=waiting&status=timed_out&tags=a&tag_mode=any&job_id={JOB_ID}&limit=100"),
     ("tags", (), {}, "/v1/tags?limit=100"),
     ("tags", ("a/",), {}, "/v1/tags?prefix=a%2F&limit=100"),
     ("job_types", (), {}, "/v1/job-types?limit=100"),
@@ -81,6 +91,12 @@ async def test_the_workers_are_a_list(speak: Speak) -> None:
     speaker = speak(answer({"data": [{"id": "w1"}]}))
     assert await speaker.ask("workers") == [{"id": "w1"}]
     assert speaker.service.request.url.raw_path == b"/v1/workers"
+
+
+async def test_expiring_answers_a_number(speak: Speak) -> None:
+    speaker = speak(answer({"expired": 3}))
+    assert await speaker.ask("expire_tokens") == 3
+    assert speaker.service.request.url.raw_path == b"/v1/tokens/expire"
 
 
 async def test_an_answer_without_a_body_is_none(speak: Speak) -> None:
@@ -174,7 +190,7 @@ def test_both_clients_offer_every_operation_with_its_own_signature() -> None:
         for name, operation in inspect.getmembers(operations, inspect.isfunction)
         if operation.__module__ == operations.__name__ and not name.startswith("_")
     }
-    assert len(operation_of) == 24
+    assert len(operation_of) == 29
     for kind in (Client, AsyncClient):
         methods = {name for name, _ in inspect.getmembers(kind, inspect.isfunction) if not name.startswith("_")}
         assert methods - {"close", "aclose", "import_jobs", "events"} == operation_of.keys()

@@ -24,11 +24,14 @@ REPEATED: Final[list[tuple[str, tuple[Any, ...], dict[str, Any]]]] = [
     ("enqueue", ("a",), {"idempotency_key": "k"}),
     ("enqueue", ("a",), {"idempotency_key": "k", "id": JOB_ID}),
     ("enqueue", ("a",), {}),
+    ("complete_token", (JOB_ID, {"ok": True}), {}),
 ]
 ONCE: Final[list[tuple[str, tuple[Any, ...], dict[str, Any]]]] = [
     ("enqueue", ("a",), {"id": JOB_ID}),
     ("enqueue_batch", ([KEYED, {"job_type": "a"}],), {}),
     ("enqueue_batch", ([NAMED, {"job_type": "a"}],), {}),
+    ("create_token", (), {}),
+    ("expire_tokens", (), {}),
     ("cancel", (JOB_ID,), {}),
     ("delete", (JOB_ID,), {}),
     ("edit_job", (JOB_ID,), {"priority": 1}),

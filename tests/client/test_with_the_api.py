@@ -58,6 +58,7 @@ async def test_a_job_is_read_as_it_was_enqueued(client: AsyncClient) -> None:
         run_at=at,
         max_attempts=7,
         timeout_ms=1500,
+        force_kill_on_timeout=True,
         tags=["a", "ü/b"],
         idempotency_key="k",
         retry_delay=timedelta(seconds=2),
@@ -72,6 +73,7 @@ async def test_a_job_is_read_as_it_was_enqueued(client: AsyncClient) -> None:
         "job_type": "mail/send", "payload": {"n": 2**60, "list": []}, "priority": -3, "max_attempts": 7,
         "run_at": "2030-01-02T03:04:05.000006Z", "timeout_ms": 1500, "tags": ["a", "ü/b"], "idempotency_key": "k",
         "retry_delay": 2, "retry_backoff": False, "retry_delay_max": 60, "dead_letter_job_type": "dead",
+        "force_kill_on_timeout": True,
     }  # fmt: skip
     assert {name: value for name, value in job.items() if name in shown} == shown
     assert await client.enqueue("mail/send", idempotency_key="k") == {**enqueued, "created": False}
@@ -222,6 +224,28 @@ async def test_an_import_of_many_lines_keeps_their_numbers_and_order(client: Asy
     assert [one["line"] for one in answered[:-1]] == list(range(1, 2501))
     assert answered[-1]["summary"] == {"lines": 2500, "created": 2500, "existing": 0, "rejected": 0}
     assert [job["payload"] async for job in client.list_jobs(limit=3)] == [2499, 2498, 2497]
+
+
+async def test_a_token_is_made_found_and_completed(client: AsyncClient) -> None:
+    first = await client.create_token(timeout=timedelta(hours=1), tags=["a"])
+    second = await client.create_token()
+    assert first.keys() == answers.CreatedToken.__required_keys__
+    seen = await client.get_token(first["id"])
+    assert seen.keys() == answers.Token.__required_keys__
+    assert {**seen, "callback_url": first["callback_url"]} == first
+    assert set(await ids(client.list_tokens(page_size=1))) == {first["id"], second["id"]}
+    assert await ids(client.list_tokens(tags="a", status=["waiting", "completed"])) == [first["id"]]
+    output = {"n": 2**70, "x": 1.0}
+    done = await client.complete_token(UUID(first["id"]), output)
+    assert (done["status"], done["output"]) == ("completed", output)
+    assert await client.complete_token(first["id"], {"x": 1.0, "n": 2**70}) == done
+    with pytest.raises(errors.TokenAlreadyCompleted):
+        await client.complete_token(first["id"], {"n": 2**70, "x": 1})
+    assert (await client.complete_token(second["id"]))["output"] is None
+    assert await ids(client.list_tokens(status="waiting")) == []
+    assert await client.expire_tokens() == 0
+    with pytest.raises(errors.NotFound):
+        await client.get_token(JOB_ID)
 
 
 async def test_who_may_not_is_told_so(api: Api, live_storage: Storage) -> None:

@@ -95,7 +95,7 @@ class Crew:
             page = await log.page(
                 EventFilter(events=(EventName.COMPLETED,)), after=position, until=bounds.newest, limit=1000
             )
-            found.update(event.job_id for event in page.events)
+            found.update(event.job_id for event in page.events if event.job_id is not None)
             position = page.position
         return found
 

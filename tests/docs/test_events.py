@@ -60,4 +60,4 @@ async def test_the_code_finds_the_first_failure(storage_url: str, live_storage: 
 
 def test_every_event_is_explained() -> None:
     table = PAGE.partition("| event | when |")[2].partition("\n\n")[0]
-    assert set(re.findall(r"`(job:[a-z_]+)`", table)) == {name.value for name in EventName}
+    assert set(re.findall(r"`((?:job|step|token):[a-z_]+)`", table)) == {name.value for name in EventName}

@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
-from dataqueue.domain.job import ClaimedJob, Job, JobStatus, NewJob
+from dataqueue.domain.job import Job, JobStatus, NewJob
 from dataqueue.handlers import HandlerRegistry
 from dataqueue.ids import new_id
-from dataqueue.outcome import Outcome
+from dataqueue.processing.executor import Isolate
 from dataqueue.processing.observing import Observer
 from dataqueue.processing.worker import Worker
 from dataqueue.settings import WorkerSettings
@@ -77,7 +77,7 @@ async def a_worker(
     *,
     open_storage: Callable[[], Any],
     job_types: Collection[str] | None = None,
-    isolate: Callable[[ClaimedJob], Awaitable[Outcome]] | None = None,
+    isolate: Isolate | None = None,
     worker_id: str = "ann",
     observer: Observer | None = None,
     **settings: Any,

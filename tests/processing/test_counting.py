@@ -18,6 +18,7 @@ from dataqueue.metrics.families import exposition
 from dataqueue.metrics.jobs_run import JobsRun
 from dataqueue.outcome import Crashed, Outcome
 from dataqueue.storage.port import Storage
+from dataqueue.work import Work
 from tests.processing.a_worker import LONG, Meddled, a_worker, completed, ended, enqueue, job_that
 from tests.storage.given import MAX_CRASHES, NAMESPACE, eventually
 from tests.workers.processes import until
@@ -178,7 +179,7 @@ async def _taken_away(storage: Storage, lease: Lease) -> None:
 async def test_a_job_that_ends_its_own_process_is_counted(
     live_storage: Storage, registry: HandlerRegistry, open_another: Open
 ) -> None:
-    async def crash(_: ClaimedJob) -> Outcome:
+    async def crash(_job: ClaimedJob, _work: Work) -> Outcome:
         return Crashed()
 
     @registry.handler("mail")

@@ -18,6 +18,7 @@ from dataqueue.domain.job import FailureReason, Json
 from dataqueue.domain.retry import RetryPolicy
 from dataqueue.outcome import Completed, Crashed, Outcome
 from dataqueue.storage.port import Storage
+from dataqueue.work import Work
 from tests.processing.a_worker import a_worker, completed, ended, enqueue, job_that
 from tests.storage.given import MAX_CRASHES, NAMESPACE, claim, eventually
 
@@ -243,7 +244,7 @@ async def test_a_job_that_crashed_before_is_isolated(
     async def send(payload: Any, ctx: JobContext) -> None:
         here.append(ctx.job.id)
 
-    async def isolate(job: ClaimedJob) -> Outcome:
+    async def isolate(job: ClaimedJob, _: Work) -> Outcome:
         isolated.append(job.id)
         return Completed(Json('"alone"'))
 
@@ -261,7 +262,7 @@ async def test_a_crash_in_isolation_is_counted_at_once(
     @registry.handler("mail")
     async def send() -> None: ...
 
-    async def isolate(job: ClaimedJob) -> Outcome:
+    async def isolate(job: ClaimedJob, _: Work) -> Outcome:
         return Crashed()
 
     job_id = await given_a_crashed_job(live_storage, "mail")

@@ -16,7 +16,7 @@ from tests.api.support import eventually
 SOON = 10
 
 
-async def heard(queue: Queue, count: int, **options: object) -> list[tuple[str, str]]:
+async def heard(queue: Queue, count: int, **options: object) -> list[tuple[str | None, str]]:
     """The type and name of so many events."""
     found = []
     async with asyncio.timeout(SOON), aclosing(queue.events(**options)) as events:  # type: ignore[arg-type]
@@ -48,6 +48,17 @@ async def test_it_goes_on_after_an_event_or_from_the_start(queue: Queue) -> None
     assert await heard(queue, 3, after="start") == [(name, "job:added") for name in ("one", "two", "three")]
     [event] = await queue.get_job_events(added[0].id)
     assert await heard(queue, 2, after=event.id) == [("two", "job:added"), ("three", "job:added")]
+
+
+async def test_it_hears_of_tokens_that_belong_to_no_job(queue: Queue) -> None:
+    token = await queue.create_token(tags=["a"])
+    await queue.add_job("mail")
+    await queue.complete_token(token.id)
+    told = [(None, "token:created"), ("mail", "job:added"), (None, "token:completed")]
+    assert await heard(queue, 3, after="start") == told
+    assert await heard(queue, 2, after="start", matching=EventFilter(tags=("a",))) == [told[0], told[2]]
+    # A filter of jobs has nothing to do with them.
+    assert await heard(queue, 1, after="start", matching=EventFilter(job_types=("mail",))) == [told[1]]
 
 
 async def test_it_is_narrowed_by_a_filter(queue: Queue) -> None:

@@ -319,5 +319,5 @@ def test_an_event_that_does_not_exist_is_refused() -> None:
 
 def test_the_name_of_each_event_is_one_that_can_be_listened_for() -> None:
     kinds = [kind for kind in vars(queue_events).values() if isinstance(kind, type) and "event" in vars(kind)]
-    assert len(kinds) == 8
+    assert len(kinds) == 10
     assert {vars(kind)["event"] for kind in kinds} < set(NAMES)

@@ -35,6 +35,7 @@ async def test_a_job_is_added_with_all_that_may_be_said_of_it(queue: Queue) -> N
         delay="1h30m",
         max_attempts=5,
         timeout_ms=1500,
+        force_kill_on_timeout=True,
         tags=["a", "b", "a"],
         idempotency_key="k",
         retry_delay=timedelta(seconds=10),
@@ -47,6 +48,8 @@ async def test_a_job_is_added_with_all_that_may_be_said_of_it(queue: Queue) -> N
     assert (added.id, added.created, job.status) == (own_id, True, JobStatus.PENDING)
     assert json.loads(job.payload) == {"to": "ada"}
     assert (job.priority, job.max_attempts, job.timeout_ms, job.tags) == (7, 5, 1500, ("a", "b"))
+    assert job.force_kill_on_timeout is True
+    assert (await queue.edit_job(job.id, force_kill_on_timeout=None)).force_kill_on_timeout is False
     assert (job.retry_delay, job.retry_backoff, job.retry_delay_max) == (10, False, 300)
     assert (job.idempotency_key, job.dead_letter_job_type) == ("k", "dead")
     assert job.run_at - job.created_at == timedelta(minutes=90)

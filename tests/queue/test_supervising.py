@@ -38,15 +38,37 @@ async def test_a_round_does_every_task_and_counts(storage_url: str, backend: Bac
     assert {name: count for name, count in counts.items() if name != "folded_counts"} == {
         "staged_jobs": 1,
         "reclaimed_jobs": 1,
+        "expired_tokens": 0,
         "cleaned_up_jobs": 1,
+        "cleaned_up_tokens": 0,
         "cleaned_up_events": 0,
         "forgotten_workers": 0,
     }
     assert (counts["folded_counts"] > 0) is FOLDS[backend]
     only = await queue.create_supervisor(
-        reclaim_stuck_jobs=False, cleanup_jobs_after=None, cleanup_events_after=None
-    ).start()  # fmt: skip
+        reclaim_stuck_jobs=False,
+        expire_timed_out_tokens=False,
+        cleanup_jobs_after=None,
+        cleanup_tokens_after=None,
+        cleanup_events_after=None,
+    ).start()
     assert set(only) == {"staged_jobs", "folded_counts", "forgotten_workers"}
+    await queue.close()
+    await storage.close()
+
+
+async def test_tokens_expire_and_go_when_they_were_kept_long_enough(storage_url: str, clock: ManualClock) -> None:
+    storage = open_storage(storage_url, clock=clock)
+    queue = Queue(storage=storage)
+    first, second = await queue.create_token(timeout=60), await queue.create_token()
+    supervisor = queue.create_supervisor(cleanup_tokens_after=1)
+    clock.advance(timedelta(hours=1))
+    assert (await supervisor.start())["cleaned_up_tokens"] == 0
+    assert (await queue.get_token(first.id)).status == "timed_out"
+    clock.advance(timedelta(days=2))
+    await queue.complete_token(second.id)
+    assert (await supervisor.start())["cleaned_up_tokens"] == 1
+    assert [token.id for token in (await queue.get_tokens()).tokens] == [second.id]
     await queue.close()
     await storage.close()
 

@@ -12,6 +12,8 @@ from uuid import UUID
 
 from dataqueue.domain.events import Event, EventName
 from dataqueue.domain.job import ClaimedJob, Failure, Job, JobStatus, Lease, NewJob, Reported
+from dataqueue.domain.steps import NewStep, Step, Wait
+from dataqueue.domain.tokens import NewToken, Token
 from dataqueue.ids import new_id
 from dataqueue.storage.backend import Backend
 from dataqueue.storage.port import JobStore, Storage
@@ -24,10 +26,11 @@ LEASE: Final = timedelta(seconds=30)
 MAX_CRASHES: Final = 3
 FOR_GOOD: Final = Failure("it cannot be done")
 FOR_NOW: Final = Failure("it did not work", retry_after=MINUTE)
+AN_HOUR: Final = Wait(name="an hour", delay=HOUR)
 FOLDS: Final = {Backend.POSTGRES: True, Backend.REDIS: False}
 """Whether changes are noted first and added to the counts later: in Redis what is listed is counted as it is."""
-REACHABLE: Final = tuple(status for status in JobStatus if status is not JobStatus.WAITING)
-"""The statuses that the port leads to; nothing suspends a job yet."""
+REACHABLE: Final = tuple(JobStatus)
+"""The statuses that the port leads to."""
 
 T = TypeVar("T")
 _numbers = itertools.count()
@@ -67,7 +70,8 @@ async def given_job_and_lease(storage: Storage, *, status: JobStatus, **fields: 
         case JobStatus.CANCELLED:
             await jobs.cancel([job.id])
         case JobStatus.WAITING:
-            raise AssertionError("nothing suspends a job yet")
+            lease = (await claim_this(jobs, job)).lease
+            assert await jobs.suspend([lease], waits=[[AN_HOUR]]) == [Reported.OK]
     found = await jobs.get(job.id)
     assert found.status is status
     return found, lease
@@ -102,8 +106,44 @@ async def claim_this(jobs: JobStore, job: NewJob | Job | ClaimedJob, *, worker_i
     return claimed
 
 
+def a_wait_for(token: Token | UUID, *, name: str = "approve") -> Wait:
+    return Wait(name=name, token_id=token if isinstance(token, UUID) else token.id)
+
+
+async def given_token(storage: Storage, **fields: Any) -> Token:
+    """A token that belongs to no job."""
+    [token] = await storage.tokens(NAMESPACE).create([NewToken(**{"id": new_id(), **fields})])
+    return token
+
+
+async def given_token_of(storage: Storage, lease: Lease, *, name: str = "ask", **fields: Any) -> Token:
+    """A token that the holder of a lease makes for its job."""
+    new = NewToken(**{"id": new_id(), **fields})
+    assert await save(storage, lease, NewStep(name=name, token=new)) is not None
+    return await storage.tokens(NAMESPACE).get(new.id)
+
+
+async def given_waiting_job(storage: Storage, *waits: Wait, **fields: Any) -> ClaimedJob:
+    """A job that a worker had and that waits now."""
+    held = await given_claimed_job(storage, **fields)
+    assert await storage.jobs(NAMESPACE).suspend([held.lease], waits=[waits]) == [Reported.OK]
+    assert (await storage.jobs(NAMESPACE).get(held.id)).status is JobStatus.WAITING
+    return held
+
+
+async def save(storage: Storage, lease: Lease, *steps: NewStep) -> Step | None:
+    """Store steps of one lease; what then stands under the name of the last."""
+    return (await storage.steps(NAMESPACE).save([(lease, step) for step in steps]))[-1]
+
+
 async def events_of(storage: Storage, job_id: UUID) -> list[Event]:
     return await storage.events(NAMESPACE).of_job(job_id, after=0, limit=1000)
+
+
+async def steps_of(storage: Storage, job_id: UUID, *, namespace: str = NAMESPACE) -> list[Step]:
+    """The step log of a job."""
+    [steps] = await storage.steps(namespace).of_jobs([job_id])
+    return steps
 
 
 async def told(storage: Storage, job_id: UUID) -> list[EventName]:

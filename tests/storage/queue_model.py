@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from dataqueue.domain.events import EventName
@@ -14,8 +14,8 @@ from dataqueue.domain.job import Beat, Failure, JobStatus, Lease, NewJob, Report
 from dataqueue.domain.lifecycle import Verb, allows
 
 BURIAL: Final = "burial"
-PENDING, PROCESSING, COMPLETED = JobStatus.PENDING, JobStatus.PROCESSING, JobStatus.COMPLETED
-FAILED, CANCELLED = JobStatus.FAILED, JobStatus.CANCELLED
+PENDING, PROCESSING, WAITING = JobStatus.PENDING, JobStatus.PROCESSING, JobStatus.WAITING
+COMPLETED, FAILED, CANCELLED = JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED
 
 
 @dataclass
@@ -42,6 +42,11 @@ class Known:
     ended_at: datetime | None = None
     ended_by: EventName | None = None
     reason: str | None = None
+    resumes: bool = False
+    steps: dict[str, Any] = field(default_factory=dict)
+    wait_token_id: UUID | None = None
+    progress: int | None = None
+    output: str | None = None
     events: list[EventName] = field(default_factory=list)
     grave: Known | None = None
 
@@ -72,15 +77,19 @@ class QueueModel:
         ready = [one for one in self.jobs if one.status is PENDING and not one.wake_at and one.job_type in open_types]
         taken = sorted(ready, key=lambda job: (-job.priority, job.run_at, job.seq))[:limit]
         for job in taken:
-            job.attempts += 1
+            job.attempts += 0 if job.resumes else 1
             job.invocation += 1
             job.worker, job.lease_ends = worker, self._now() + lease
             self._move(job, PROCESSING, EventName.PROCESSING)
         return taken
 
-    def complete(self, lease: Lease) -> Reported:
+    def holds(self, lease: Lease) -> bool:
+        return self._held(lease, set())[0] is not None
+
+    def complete(self, lease: Lease, output: str | None) -> Reported:
         job, word = self._held(lease, {EventName.COMPLETED})
         if job is not None:
+            job.output = job.output if output is None else output
             self._end(job, COMPLETED, EventName.COMPLETED)
         return word
 
@@ -91,7 +100,7 @@ class QueueModel:
         if job.cancel:
             self._end(job, CANCELLED, EventName.CANCELLED)
         elif failure.retry_after is not None and job.attempts < job.max_attempts:
-            job.reason = failure.reason
+            job.reason, job.resumes = failure.reason, False
             self._let_go(job, EventName.FAILED)
             if failure.retry_after:
                 job.wake_at = self._now() + failure.retry_after
@@ -145,7 +154,7 @@ class QueueModel:
                 job.priority = priority
                 job.events.append(EventName.EDITED)
             case Verb.DELETE:
-                self.jobs.remove(job)
+                self._remove(job)
             case _:
                 raise AssertionError(verb)
         return True
@@ -165,7 +174,7 @@ class QueueModel:
             if job.cancel:
                 self._end(job, CANCELLED, EventName.CANCELLED)
                 continue
-            job.attempts -= 1
+            job.attempts -= 0 if job.resumes else 1
             job.crashes += 1
             if job.crashes > max_crashes:
                 self._fail_for_good(job, "crashed")
@@ -176,7 +185,7 @@ class QueueModel:
     def prune(self, *, keep: timedelta) -> int:
         gone = [job for job in self.jobs if job.ended_at and job.ended_at < self._now() - keep]
         for job in gone:
-            self.jobs.remove(job)
+            self._remove(job)
         return len(gone)
 
     def by_type(self) -> Counter[tuple[str, JobStatus]]:
@@ -184,6 +193,9 @@ class QueueModel:
 
     def by_tag(self) -> Counter[tuple[str, JobStatus]]:
         return Counter((tag, job.status) for job in self.jobs for tag in job.tags)
+
+    def _remove(self, job: Known) -> None:
+        self.jobs.remove(job)
 
     def _add(self, id: UUID | None, asked: NewJob) -> Known:
         self._seq += 1
@@ -216,7 +228,7 @@ class QueueModel:
         if job.cancel:
             self._end(job, CANCELLED, EventName.CANCELLED)
         else:
-            job.attempts -= 1
+            job.attempts -= 0 if job.resumes else 1
             self._let_go(job, EventName.RELEASED)
 
     def _fail_for_good(self, job: Known, reason: str) -> None:
@@ -233,8 +245,8 @@ class QueueModel:
 
     def _end(self, job: Known, status: JobStatus, event: EventName) -> None:
         job.ended_at, job.ended_by = self._now(), event
-        job.worker = job.lease_ends = job.wake_at = None
-        job.cancel = False
+        job.worker = job.lease_ends = job.wake_at = job.wait_token_id = None
+        job.cancel = job.resumes = False
         self._move(job, status, event)
 
     @staticmethod

@@ -46,6 +46,7 @@ FULL: dict[str, Any] = {
     "tags": ("a", "b"),
     "retry": RetryPolicy(delay=1.0, backoff=False, delay_max=9.0),
     "dead_letter_job_type": "dead",
+    "force_kill_on_timeout": True,
 }
 
 
@@ -75,15 +76,17 @@ async def test_everything_that_may_change_changes_and_nothing_else(storage: Stor
         retry_backoff=True,
         retry_delay_max=60.0,
         dead_letter_job_type="grave",
+        force_kill_on_timeout=True,
     )
     changed = {name for name in Job.__slots__ if getattr(now, name) != getattr(job, name)}
     assert (now.payload, now.priority, now.run_at, now.max_attempts) == (EXACT, -7, clock.now() + HOUR, 9)
     assert (now.timeout_ms, now.tags, now.dead_letter_job_type) == (5000, ("x", "y"), "grave")
     assert (now.retry_delay, now.retry_backoff, now.retry_delay_max) == (2.5, True, 60.0)
+    assert now.force_kill_on_timeout
     assert (now.pending_reason, now.updated_at) == ("scheduled", clock.now())
     assert changed == {
         "payload", "priority", "run_at", "max_attempts", "timeout_ms", "tags", "retry_delay", "retry_backoff",
-        "retry_delay_max", "dead_letter_job_type", "pending_reason", "updated_at",
+        "retry_delay_max", "dead_letter_job_type", "force_kill_on_timeout", "pending_reason", "updated_at",
     }  # fmt: skip
 
 
@@ -138,7 +141,7 @@ async def test_none_brings_each_field_back_to_its_default(storage: Storage, cloc
     clock.advance(SECOND)
     now = await edited(
         storage, job.id, priority=None, run_at=None, max_attempts=None, timeout_ms=None, tags=None, retry_delay=None,
-        retry_backoff=None, retry_delay_max=None, dead_letter_job_type=None,
+        retry_backoff=None, retry_delay_max=None, dead_letter_job_type=None, force_kill_on_timeout=None,
     )  # fmt: skip
     fresh = await given_job(storage, job_type=job.job_type)
     differing = {name for name in Job.__slots__ if getattr(now, name) != getattr(fresh, name)}
@@ -146,6 +149,7 @@ async def test_none_brings_each_field_back_to_its_default(storage: Storage, cloc
     assert (await data_of_last(storage, job.id))["changes"] == {
         "priority": 0, "run_at": "2030-01-01T00:00:01.000000Z", "max_attempts": 3, "timeout_ms": None, "tags": [],
         "retry_delay": None, "retry_backoff": None, "retry_delay_max": None, "dead_letter_job_type": None,
+        "force_kill_on_timeout": False,
     }  # fmt: skip
 
 

@@ -39,6 +39,7 @@ async def test_a_job_is_kept_as_it_was_asked_for(storage: Storage, clock: Manual
         idempotency_key="order 4711",
         retry=RetryPolicy(delay=0.1, backoff=False, delay_max=0.0),
         dead_letter_job_type="mail/dead",
+        force_kill_on_timeout=True,
     )
     [[answer]] = await storage.jobs(NAMESPACE).enqueue([[asked]])
     assert answer == Enqueued(asked.id, JobStatus.PENDING, created=True)
@@ -48,6 +49,7 @@ async def test_a_job_is_kept_as_it_was_asked_for(storage: Storage, clock: Manual
         assert getattr(job, name) == getattr(asked, name)
     assert (job.retry_delay, job.retry_backoff, job.retry_delay_max) == (0.1, False, 0.0)
     assert (job.dead_letter_job_type, job.dead_letter_job_id, job.dead_lettered_at) == ("mail/dead", None, None)
+    assert job.force_kill_on_timeout
     assert (job.namespace, job.status, job.pending_reason) == (NAMESPACE, JobStatus.PENDING, None)
     assert job.created_at == job.updated_at == job.run_at == clock.now()
 

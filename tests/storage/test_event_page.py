@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
@@ -46,6 +47,11 @@ async def given_log(storage: Storage) -> list[Event]:
     return log
 
 
+def job_of(event: Event) -> UUID:
+    assert event.job_id is not None
+    return event.job_id
+
+
 async def test_pages_hold_everything_in_order_whatever_their_size(storage: Storage) -> None:
     log = await given_log(storage)
     assert [event.id for event in log] == sorted({event.id for event in log})
@@ -66,7 +72,7 @@ async def test_tags_narrow_as_the_filter_says(storage: Storage, mode: TagMode, t
 
 async def test_names_types_and_jobs_narrow_together(storage: Storage) -> None:
     log = await given_log(storage)
-    some = (log[0].job_id, log[8].job_id, new_id())
+    some = (job_of(log[0]), job_of(log[8]), new_id())
     for matching in (
         EventFilter(events=(EventName.COMPLETED,)),
         EventFilter(events=(EventName.COMPLETED, EventName.FAILED), job_types=("type-1", "nobody's")),
@@ -106,7 +112,7 @@ async def test_another_namespaces_events_are_not_seen_and_cost_no_place(storage:
     await given_namespace(storage)
     log = await given_log(storage)
     assert await walked(storage, EVERYTHING, namespace=OTHER) == []
-    assert await walked(storage, EventFilter(job_ids=(log[0].job_id,)), namespace=OTHER) == []
+    assert await walked(storage, EventFilter(job_ids=(job_of(log[0]),)), namespace=OTHER) == []
 
 
 async def test_where_days_have_been_removed_nobody_reads_on_as_if_nothing_had_been(

@@ -33,7 +33,7 @@ async def given_tail(storage: Storage) -> EventTail:
     return tail
 
 
-def summary(events: list[Event]) -> list[tuple[str, EventName]]:
+def summary(events: list[Event]) -> list[tuple[str | None, EventName]]:
     return [(event.job_type, event.event) for event in events]
 
 

@@ -58,7 +58,7 @@ async def test_a_type_is_all_that_is_needed(live_storage: Storage, psql: Any) ->
 async def test_null_means_not_given(live_storage: Storage, psql: Any) -> None:
     names = (
         "payload priority run_at delay tags idempotency_key max_attempts timeout_ms retry_delay retry_backoff"
-        " retry_delay_max dead_letter_job_type id namespace"
+        " retry_delay_max dead_letter_job_type id namespace force_kill_on_timeout"
     )
     job = await job_of(live_storage, psql, "'mail', " + ", ".join(f"{name} => null" for name in names.split()))
     plain = await job_of(live_storage, psql, "'mail'")
@@ -73,13 +73,14 @@ async def test_everything_that_is_given_is_kept(live_storage: Storage, psql: Any
         psql,
         f"""'mail', '{{"to": "ż"}}', priority => 32767, run_at => '2200-12-31T23:59:59.999999Z', tags => '{{b,a,b}}',
             idempotency_key => 'k', max_attempts => 1000, timeout_ms => 3153600000000, retry_delay => 0.5,
-            retry_backoff => false, retry_delay_max => 0, dead_letter_job_type => 'fax', id => '{id}'""",
+            retry_backoff => false, retry_delay_max => 0, dead_letter_job_type => 'fax', id => '{id}',
+            force_kill_on_timeout => true""",
     )
     assert (job.id, job.payload, job.priority, job.tags) == (id, '{"to": "ż"}', 32767, ("b", "a"))
     assert (job.run_at.isoformat(), job.pending_reason) == ("2200-12-31T23:59:59.999999+00:00", "scheduled")
     assert (job.idempotency_key, job.max_attempts, job.timeout_ms) == ("k", 1000, 3_153_600_000_000)
     assert (job.retry_delay, job.retry_backoff, job.retry_delay_max) == (0.5, False, 0)
-    assert job.dead_letter_job_type == "fax"
+    assert (job.dead_letter_job_type, job.force_kill_on_timeout) == ("fax", True)
 
 
 @pytest.mark.parametrize(
@@ -163,6 +164,7 @@ REFUSED: Final = [
     ("'mail', max_attempts => 1001", "max_attempts"),
     ("'mail', timeout_ms => 0", "timeout_ms"),
     ("'mail', timeout_ms => 3153600000001", "timeout_ms"),
+    ("'mail', force_kill_on_timeout => true", "force_kill_on_timeout"),
     ("'mail', retry_delay => -0.1", "retry_delay"),
     ("'mail', retry_delay => 'NaN'", "retry_delay"),
     ("'mail', retry_delay => 'infinity'", "retry_delay"),
@@ -173,6 +175,7 @@ REFUSED: Final = [
     ("'mail', namespace => ''", "namespace"),
 ]
 ACCEPTED: Final = [
+    "'mail', force_kill_on_timeout => false",
     "repeat('x', 200)",
     "'aZ09._:/@-'",
     "'mail', priority => -32768",

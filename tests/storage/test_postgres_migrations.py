@@ -14,6 +14,7 @@ from typing import Any, Final
 import pytest
 from sqlalchemy.engine import make_url
 
+from dataqueue.domain.job import JobStatus
 from dataqueue.errors import StorageNotReady, StorageUnavailable
 from dataqueue.storage.embedded import EmbeddedPostgres
 from dataqueue.storage.embedded.account import account_for
@@ -21,7 +22,17 @@ from dataqueue.storage.embedded.binaries import find_binaries
 from dataqueue.storage.opening import migrate, open_storage
 from dataqueue.storage.port import Storage
 from dataqueue.storage.postgres.statements import split_script
-from tests.storage.given import NAMESPACE, events_of, given_job, new_job
+from tests.storage.given import (
+    AN_HOUR,
+    NAMESPACE,
+    a_wait_for,
+    claim_this,
+    events_of,
+    given_job,
+    given_token,
+    given_waiting_job,
+    new_job,
+)
 from tests.storage.raw import connected
 
 SCHEMA: Final = files("dataqueue.storage.postgres")
@@ -127,6 +138,40 @@ async def test_one_step_down_and_up_is_possible(postgres_url: str) -> None:
     await migrate(postgres_url, revision="-1")
     await migrate(postgres_url, revision="head")
     assert dumped(postgres_url) == before
+
+
+async def test_whoever_was_allowed_to_enqueue_from_sql_still_is_after_a_step_down_and_up(postgres_url: str) -> None:
+    allowed = """select r.rolname from pg_roles r
+        where has_function_privilege(r.oid, 'public.dataqueue_enqueue'::regproc, 'execute')
+            and r.rolname in ('dataqueue_enqueuer', 'guest_of_steps', 'nobody_of_steps') order by 1"""
+    async with connected(postgres_url) as connection:
+        await connection.execute("create role guest_of_steps; create role nobody_of_steps")
+        await connection.execute("grant execute on function public.dataqueue_enqueue to guest_of_steps")
+        try:
+            for revision in ("0004", "head"):
+                await (migrate(postgres_url, revision="-1") if revision == "0004" else migrate(postgres_url))
+                assert await names(postgres_url, allowed) == ["dataqueue_enqueuer", "guest_of_steps"]
+            assert await connection.fetchval("select created from dataqueue_enqueue('mail')")
+        finally:
+            await connection.execute("drop owned by guest_of_steps; drop role guest_of_steps, nobody_of_steps")
+
+
+async def test_going_down_to_a_revision_without_steps_lets_sleepers_wake_and_the_others_be_cancelled(
+    postgres_url: str,
+) -> None:
+    storage = open_storage(postgres_url)
+    token = await given_token(storage)
+    asleep, waits = await given_waiting_job(storage, AN_HOUR), await given_waiting_job(storage, a_wait_for(token))
+    await migrate(postgres_url, revision="-1")
+    await migrate(postgres_url)
+    jobs = storage.jobs(NAMESPACE)
+    assert [(await jobs.get(job.id)).status for job in (asleep, waits)] == [JobStatus.WAITING] * 2
+    await jobs.cancel([waits.id])
+    async with connected(postgres_url) as connection:
+        await connection.execute("update dataqueue.job set wake_at = now() where wake_at is not null")
+    await storage.upkeep.stage(limit=10)
+    assert (await claim_this(jobs, asleep)).attempts == 1
+    await storage.close()
 
 
 async def test_migrating_again_changes_nothing(postgres_url: str) -> None:

@@ -38,6 +38,7 @@ FULL: Final[dict[str, Any]] = {
     "timeout_ms": 12_000,
     "retry": RetryPolicy(delay=1.5, backoff=False, delay_max=90.0),
     "dead_letter_job_type": "graveyard",
+    "force_kill_on_timeout": True,
 }
 
 

@@ -124,6 +124,65 @@ async def test_days_of_many_events_are_removed_a_little_at_a_time(
     assert await told(storage, job.id) == [EventName.ADDED]
 
 
+async def given_clock_set_back(storage: Storage, clock: ManualClock, *, ahead: int) -> list[int]:
+    """Events on a day, then so many when the clock was years ahead, then some on that day again; their positions."""
+    await given_claimed_jobs(storage, 3)
+    clock.advance(3650 * DAY)
+    await given_claimed_jobs(storage, ahead)
+    clock.advance(-3650 * DAY)
+    await given_claimed_jobs(storage, 3)
+    return [event.id for event in await walked(storage, EVERYTHING)]
+
+
+@pytest.mark.parametrize("ahead", [1, 3000])
+async def test_events_are_removed_by_their_day_though_the_clock_was_once_far_ahead(
+    storage: Storage, clock: ManualClock, ahead: int
+) -> None:
+    past = await given_clock_set_back(storage, clock, ahead=ahead)
+    assert await storage.upkeep.prune_events(keep=DAY) == 0
+    clock.advance(DAY)
+    job = await given_job(storage)
+    kept = await events_of(storage, job.id)
+    assert kept[0].id == past[-1] + 1, "positions are ahead"
+    assert await storage.upkeep.prune_events(keep=DAY) == 0
+    clock.advance(DAY)
+    assert await storage.upkeep.prune_events(keep=DAY) == len(past)
+    assert await walked(storage, EVERYTHING, after=past[-1]) == kept
+    assert (await storage.events(NAMESPACE).bounds()).oldest == past[-1]
+    assert await storage.upkeep.prune_events(keep=DAY) == 0
+
+
+async def test_events_from_when_the_clock_was_ahead_are_kept_until_a_later_one_is_old(
+    storage: Storage, clock: ManualClock
+) -> None:
+    clock.advance(3650 * DAY)
+    await given_job(storage)
+    clock.advance(-3650 * DAY)
+    for _ in range(5):
+        assert await storage.upkeep.prune_events(keep=DAY) == 0
+        clock.advance(DAY)
+    await given_job(storage)
+    assert await storage.upkeep.prune_events(keep=DAY) == 0
+    clock.advance(2 * DAY)
+    assert await storage.upkeep.prune_events(keep=DAY) == 2
+
+
+async def test_positions_go_on_where_they_were_when_a_log_ends_before_the_clock_has_caught_up(
+    storage: Storage, clock: ManualClock, redis: RedisServer
+) -> None:
+    for years in (10, -10):
+        clock.advance(365 * DAY * years)
+        job = await given_job(storage, status=JobStatus.CANCELLED)
+        await storage.jobs(NAMESPACE).delete([job.id])
+    last = (await storage.events(NAMESPACE).bounds()).newest
+    clock.advance(3 * DAY)
+    assert await storage.upkeep.prune_events(keep=DAY) == 4
+    assert redis.client.keys("{dq:default}:events") == []
+    [event] = await events_of(storage, (await given_job(storage)).id)
+    assert event.id == last + 1
+    assert await walked(storage, EVERYTHING, after=last) == [event]
+
+
 async def test_a_tail_of_many_namespaces_looks_at_them_in_turn(storage: Storage) -> None:
     tail = storage.tail()
     names = [f"n{number}" for number in range(5)]

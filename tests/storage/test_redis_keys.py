@@ -11,6 +11,9 @@ from dataqueue.domain.counts import JobTypeSettings
 from dataqueue.domain.edit import JobEdit
 from dataqueue.domain.job import JobStatus, Json
 from dataqueue.domain.retention import Retention
+from dataqueue.domain.steps import NewStep, Wait
+from dataqueue.domain.tokens import NewToken
+from dataqueue.ids import new_id
 from dataqueue.storage.port import Storage
 from dataqueue.storage.redis.keys import OF_A_NAMESPACE, OF_NO_NAMESPACE, SHARED, Key, beginning_of
 from dataqueue.storage.redis.storage import RedisStorage
@@ -53,6 +56,27 @@ async def a_life(storage: RedisStorage, clock: ManualClock) -> None:
     [last] = await claim(jobs, "mail", limit=1)
     await jobs.complete([last.lease], outputs=[Json("null")])
     await given_left_batch(storage, [new_job(job_type="mail")])
+    await a_durable_life(storage)
+
+
+async def a_durable_life(storage: RedisStorage) -> None:
+    """Waits and tokens in every state that they can be left in."""
+    jobs, tokens = storage.jobs(NAMESPACE), storage.tokens(NAMESPACE)
+    await storage.keys.signing_secret()
+    shared, later = NewToken(id=new_id(), timeout=2 * HOUR), NewToken(id=new_id(), tags=("red",))
+    await tokens.create([shared, later])
+    await jobs.enqueue([[new_job(job_type="mail", priority=9) for _ in range(60)]])
+    waiting, rich = (held := await claim(jobs, "mail", limit=60))[1:], held[0]
+    waits = [Wait(name="answer", token_id=shared.id), Wait(name="rest", delay=HOUR)]
+    await jobs.suspend([one.lease for one in waiting], waits=[waits] * len(waiting))
+    asked = [NewToken(id=new_id()) for _ in range(120)]
+    await storage.steps(NAMESPACE).save([(rich.lease, NewStep(name=str(one.id), token=one)) for one in asked])
+    await tokens.complete(asked[0].id, output=Json("[]"))
+    await jobs.complete([rich.lease], outputs=[None])
+    await jobs.delete([rich.id])
+    # By whoever is cut off then.
+    await storage.server.run("tokens/complete", NAMESPACE, str(shared.id), "1")
+    await tokens.complete(later.id, output=Json("2"))
 
 
 async def the_end(storage: Storage, clock: ManualClock) -> None:
@@ -62,18 +86,20 @@ async def the_end(storage: Storage, clock: ManualClock) -> None:
     await upkeep.reclaim(limit=100, max_crashes=MAX_CRASHES)
     await upkeep.stage(limit=100)
     for job_type in ("mail", "burial"):
-        held = await claim(jobs, job_type)
+        held = await claim(jobs, job_type, limit=1000)
         await jobs.complete([one.lease for one in held], outputs=[None] * len(held))
     statuses = (await storage.tally(NAMESPACE).stats()).by_status
     assert not statuses[JobStatus.PROCESSING]
     clock.advance(2 * HOUR)
     await upkeep.stage(limit=100)
-    held = await claim(jobs, "mail", "burial")
+    held = await claim(jobs, "mail", "burial", limit=1000)
     await jobs.complete([one.lease for one in held], outputs=[None] * len(held))
     await storage.workers(NAMESPACE).leave("ann")
     clock.advance(timedelta(days=3))
     retention = Retention(completed=HOUR, failed=HOUR, cancelled=HOUR)
     while not (await upkeep.prune(retention, limit=100)).is_end:
+        pass
+    while await upkeep.prune_tokens(keep=HOUR, limit=100):
         pass
     await upkeep.prune_events(keep=timedelta(days=1))
     while await upkeep.fold_counts(limit=1000):

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
 from dataqueue.clock import ManualClock
 from dataqueue.domain.counts import JobTypeSettings
 from dataqueue.domain.edit import JobEdit
-from dataqueue.domain.job import Job, JobStatus, Json
+from dataqueue.domain.job import JobStatus, Json
 from dataqueue.domain.lifecycle import Verb
 from dataqueue.domain.retention import Retention
+from dataqueue.domain.steps import Wait
 from dataqueue.storage.port import Storage
-from dataqueue.storage.redis.instants import micros, micros_at
 from dataqueue.storage.redis.keys import beginning_of
 from tests.redis_servers import RedisServer
 from tests.storage.counted import assert_what_was_counted_is_there
@@ -28,6 +28,7 @@ from tests.storage.given import (
     claim_this,
     given_claimed_job,
     given_job,
+    given_job_and_lease,
     new_job,
 )
 from tests.storage.verbs import ON_ONE_THAT_IS_THERE, attempt
@@ -44,37 +45,19 @@ def members(redis: RedisServer, name: str) -> list[str]:
     return [member.decode() for member in redis.client.zrange(key(name), 0, -1)]
 
 
-def suspend(redis: RedisServer, job: Job, clock: ManualClock) -> None:
-    """Have a processing job wait for an hour: nothing suspends a job yet."""
-    call: Any = redis.client
-    name, member, wake_at = key(f"job:{job.id}"), f"{job.seq:016d}{job.id}", micros_at(clock.now()) + micros(HOUR)
-    call.hdel(name, "worker", "locked_at", "lease")
-    call.hset(name, mapping={"status": "waiting", "wake_at": wake_at})
-    call.zrem(key("running"), str(job.id))
-    call.srem(key(f"held:{job.locked_by}"), str(job.id))
-    call.zadd(key("due"), {str(job.id): wake_at})
-    for family, of in (("st", ""), ("ty", f":{job.job_type}")):
-        call.zrem(key(f"{family}:processing{of}"), member)
-        call.zadd(key(f"{family}:waiting{of}"), {member: micros_at(job.created_at)})
-
-
 @pytest.mark.parametrize("verb", ON_ONE_THAT_IS_THERE)
-async def test_a_verb_on_a_waiting_job_agrees_with_the_table(
+async def test_a_waiting_job_is_among_those_that_become_due_until_it_is_cancelled(
     storage: Storage, clock: ManualClock, redis: RedisServer, verb: Verb
 ) -> None:
-    held = await given_claimed_job(storage)
-    suspend(redis, await storage.jobs(NAMESPACE).get(held.id), clock)
-    job = await storage.jobs(NAMESPACE).get(held.id)
-    assert (job.status, job.wait_until) == (JobStatus.WAITING, clock.now() + HOUR)
-    await attempt(storage, clock, verb, job, held.lease)
-    assert (str(job.id) in members(redis, "due")) is (verb is not Verb.CANCEL)
+    job, lease = await given_job_and_lease(storage, status=JobStatus.WAITING)
+    assert str(job.id) in members(redis, "due")
+    await attempt(storage, clock, verb, job, lease)
+    assert (str(job.id) in members(redis, "due")) is (verb not in (Verb.CANCEL, Verb.WAKE))
 
 
-async def test_a_wait_that_has_ended_resumes_without_counting_an_attempt(
-    storage: Storage, clock: ManualClock, redis: RedisServer
-) -> None:
+async def test_a_wait_that_has_ended_resumes_without_counting_an_attempt(storage: Storage, clock: ManualClock) -> None:
     jobs, held = storage.jobs(NAMESPACE), await given_claimed_job(storage)
-    suspend(redis, await jobs.get(held.id), clock)
+    await jobs.suspend([held.lease], waits=[[Wait(name="rest", delay=HOUR)]])
     assert await storage.upkeep.stage(limit=10) == (await storage.upkeep.stage(limit=10))
     clock.advance(HOUR)
     assert (await storage.upkeep.stage(limit=10)).count == 1

@@ -67,6 +67,8 @@ async def test_idle_namespaces_are_looked_at_together(
     monkeypatch.setattr(storage.server.connections, "send", counted)
     duties = (
         lambda: storage.upkeep.stage(limit=1000),
+        lambda: storage.upkeep.expire_tokens(limit=1000),
+        lambda: storage.upkeep.prune_tokens(keep=HOUR, limit=1000),
         lambda: storage.upkeep.reclaim(limit=1000, max_crashes=MAX_CRASHES),
         lambda: storage.upkeep.prune(Retention(), limit=1000),
         lambda: storage.upkeep.fold_counts(limit=1000),

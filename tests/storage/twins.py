@@ -14,17 +14,20 @@ from uuid import UUID
 
 from dataqueue.clock import ManualClock
 from dataqueue.domain.edit import JobEdit
-from dataqueue.domain.events import EVERYTHING
+from dataqueue.domain.events import EVERYTHING, EventFilter, EventName
 from dataqueue.domain.filters import JobFilter, TagMode
 from dataqueue.domain.job import Job
 from dataqueue.domain.lifecycle import Verb
 from dataqueue.domain.retention import Retention
+from dataqueue.domain.steps import Step
 from dataqueue.errors import DataQueueError
 from dataqueue.storage.opening import open_storage
 from dataqueue.storage.port import Storage
+from tests.storage.durable_model import KnownStep
 from tests.storage.queue_model import BURIAL, Known
 
 OF_THE_BACKEND: Final = {"seq", "namespace"}
+OF_TOKENS: Final = (EventName.TOKEN_CREATED, EventName.TOKEN_COMPLETED, EventName.TOKEN_EXPIRED)
 
 T = TypeVar("T")
 _numbers = itertools.count()
@@ -133,8 +136,31 @@ async def pruned(storage: Storage, namespace: str, keep: timedelta) -> int:
             return count
 
 
+def as_step(name: str, step: KnownStep | None, twins: Twins) -> Step | None:
+    """A step of the model as storages answer it."""
+    if step is None:
+        return None
+    ended = step.ended(twins.clock.now())
+    return Step(name=name, kind=step.kind, outcome=ended, value=step.value, token_id=step.token_id, until=step.until)
+
+
+def steps_of(namespace: str, job_id: UUID) -> Callable[[Storage], Awaitable[list[list[Step]]]]:
+    return lambda storage: storage.steps(namespace).of_jobs([job_id])
+
+
+async def events_of_tokens(storage: Storage, twins: Twins) -> list[tuple[str, str, tuple[str, ...]]]:
+    """What was told of tokens. In which order several expire at one instant is nobody's promise."""
+    log = storage.events(twins.namespace)
+    bounds, told, position = await log.bounds(), list[tuple[str, str, tuple[str, ...]]](), 0
+    while position < bounds.newest:
+        page = await log.page(EventFilter(events=OF_TOKENS), after=position, until=bounds.newest, limit=1000)
+        position = page.position
+        told += [(one.event, json.loads(one.data)["token_id"], one.tags) for one in page.events]
+    return sorted(told)
+
+
 async def events_by_job(storage: Storage, twins: Twins) -> dict[Any, list[tuple[Any, ...]]]:
-    """What was told of each job, in order."""
+    """What was told of each job, in order, but for its tokens."""
     log = storage.events(twins.namespace)
     bounds = await log.bounds()
     told: defaultdict[Any, list[tuple[Any, ...]]] = defaultdict(list)
@@ -143,6 +169,8 @@ async def events_by_job(storage: Storage, twins: Twins) -> dict[Any, list[tuple[
         page = await log.page(EVERYTHING, after=position, until=bounds.newest, limit=1000)
         position = page.position
         for event in page.events:
+            if event.event in OF_TOKENS:
+                continue
             data = json.loads(event.data)
             if "dead_letter_job_id" in data:
                 data["dead_letter_job_id"] = twins.normal(UUID(data["dead_letter_job_id"]))

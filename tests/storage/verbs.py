@@ -9,11 +9,11 @@ import pytest
 
 from dataqueue.clock import ManualClock
 from dataqueue.domain.edit import JobEdit
-from dataqueue.domain.job import Job, Lease, Reported
+from dataqueue.domain.job import Job, Lease, Note, Reported
 from dataqueue.domain.lifecycle import TRANSITIONS, Verb, allows
 from dataqueue.errors import IllegalTransition, NotFound
 from dataqueue.storage.port import Storage
-from tests.storage.given import FOR_NOW, LEASE, MAX_CRASHES, NAMESPACE, SECOND, claim, told
+from tests.storage.given import AN_HOUR, FOR_NOW, HOUR, LEASE, MAX_CRASHES, NAMESPACE, SECOND, claim, told
 
 ON_ONE_THAT_IS_THERE: Final = tuple(verb for verb in Verb if verb is not Verb.ENQUEUE)
 
@@ -24,6 +24,8 @@ async def attempt(storage: Storage, clock: ManualClock, verb: Verb, job: Job, le
     before = await told(storage, job.id)
     if verb is Verb.RECLAIM:
         clock.advance(LEASE + SECOND)
+    if verb is Verb.WAKE:
+        clock.advance(HOUR)
     accepted = await _done(storage, verb, job, lease)
     assert accepted is allows(verb, job.status)
     if accepted and verb is Verb.DELETE:
@@ -53,6 +55,12 @@ async def _done(storage: Storage, verb: Verb, job: Job, lease: Lease) -> bool:
             return await jobs.complete([lease], outputs=[None]) == [Reported.OK]
         case Verb.FAIL:
             return await jobs.fail([lease], failures=[FOR_NOW]) == [Reported.OK]
+        case Verb.SUSPEND:
+            return await jobs.suspend([lease], waits=[[AN_HOUR]]) == [Reported.OK]
+        case Verb.WAKE:
+            return (await storage.upkeep.stage(limit=10)).count == 1
+        case Verb.NOTE:
+            return await jobs.note([lease], notes=[Note(progress=7)]) == [Reported.OK]
         case Verb.RELEASE:
             return await jobs.release([lease]) == [Reported.OK]
         case Verb.RECLAIM:

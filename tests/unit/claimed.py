@@ -5,9 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from dataqueue.clock import ManualClock
 from dataqueue.domain.job import EMPTY_OBJECT, ClaimedJob
 from dataqueue.domain.retry import RetryPolicy
 from dataqueue.ids import new_id
+from dataqueue.testing.memory import Memory
+from dataqueue.testing.work import MemoryWork
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -33,3 +36,9 @@ def a_claimed_job(**fields: Any) -> ClaimedJob:
             **fields,
         }
     )
+
+
+def work_for(job: ClaimedJob) -> MemoryWork:
+    """What the context of its handler rests on: nothing was done before, and what it says is not kept."""
+    clock = ManualClock()
+    return MemoryWork(job, Memory(job.id, clock), clock, crash=lambda _: None, noted=lambda _: None)

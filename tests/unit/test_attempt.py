@@ -11,12 +11,11 @@ import pytest
 import structlog
 
 from dataqueue import HandlerRegistry, Reject, Retry
-from dataqueue.context import NEVER
 from dataqueue.domain.job import Failure, FailureReason, Json
 from dataqueue.domain.retry import RetryPolicy
 from dataqueue.outcome import Completed, Failed
 from dataqueue.processing.attempt import attempt, attempt_sync, timed_out
-from tests.unit.claimed import a_claimed_job
+from tests.unit.claimed import a_claimed_job, work_for
 
 DELAY = timedelta(seconds=7)
 POLICY = RetryPolicy(delay=7, backoff=False)
@@ -37,7 +36,8 @@ def raised(error: BaseException) -> Failure:
 def run(function: Any, payload: str = "{}") -> Failure:
     registry = HandlerRegistry()
     registry.handler("mail")(function)
-    outcome = attempt_sync(registry["mail"], a_claimed_job(payload=Json(payload), retry=POLICY), NEVER)
+    job = a_claimed_job(payload=Json(payload), retry=POLICY)
+    outcome = attempt_sync(registry["mail"], job, work_for(job))
     assert isinstance(outcome, Failed)
     return outcome.failure
 
@@ -94,7 +94,8 @@ async def test_an_async_handler_is_judged_alike() -> None:
         return 1 // payload
 
     for payload, outcome in (("1", Completed(Json("1"))), ("0", Failed)):
-        got = await attempt(registry["mail"], a_claimed_job(payload=Json(payload)), NEVER)
+        job = a_claimed_job(payload=Json(payload))
+        got = await attempt(registry["mail"], job, work_for(job))
         assert got == outcome or type(got) is outcome
 
 
@@ -105,7 +106,8 @@ async def test_a_handler_that_cancels_itself_fails() -> None:
     async def send() -> None:
         raise asyncio.CancelledError
 
-    outcome = await attempt(registry["mail"], a_claimed_job(), NEVER)
+    job = a_claimed_job()
+    outcome = await attempt(registry["mail"], job, work_for(job))
     assert isinstance(outcome, Failed)
     assert outcome.failure.message == "the handler was cancelled from within"
 

@@ -5,58 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import structlog
 
 from dataqueue import HandlerRegistry, JobContext
-from dataqueue.domain.job import ClaimedJob, FailureReason
+from dataqueue.domain.job import ClaimedJob, FailureReason, Note
 from dataqueue.outcome import Completed, Failed, Gone, Outcome, Released
 from dataqueue.processing import executor as executing
-from dataqueue.processing.executor import Executor
-from dataqueue.processing.leases import Held, LeaseTable, Stop
-from tests.unit.claimed import a_claimed_job
+from dataqueue.processing.leases import Stop
+from dataqueue.work import Work
+from tests.unit.executor_bench import SLOTS, Bench, executing_now
 from tests.workers.processes import until
-
-SLOTS = 3
-
-
-class Bench:
-    """An executor whose reports are kept."""
-
-    def __init__(self, registry: HandlerRegistry, **options: Any) -> None:
-        self.table = LeaseTable(lease=30)
-        self.reports: list[tuple[Held, Outcome]] = []
-        self.freed = 0
-        self.executor = Executor(
-            handlers=registry,
-            table=self.table,
-            concurrency=SLOTS,
-            report=lambda held, outcome: self.reports.append((held, outcome)),
-            freed=self._count_freed,
-            **options,
-        )
-
-    def start(self, **fields: Any) -> Held:
-        [held] = self.table.take([a_claimed_job(**fields)], sent=executing_now())
-        self.executor.start([held])
-        return held
-
-    def stop(self, held: Held, why: Stop) -> None:
-        assert self.table.tell(held, why)
-        self.executor.interrupt(held)
-
-    @property
-    def outcomes(self) -> list[Outcome]:
-        return [outcome for _, outcome in self.reports]
-
-    def _count_freed(self) -> None:
-        self.freed += 1
-
-
-def executing_now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 @pytest.fixture
@@ -246,7 +208,7 @@ async def test_everything_can_be_given_back(registry: HandlerRegistry) -> None:
 async def test_stopping_an_isolated_job_cancels_its_isolation(registry: HandlerRegistry) -> None:
     killed: list[bool] = []
 
-    async def isolate(job: ClaimedJob) -> Outcome:
+    async def isolate(job: ClaimedJob, work: Work) -> Outcome:
         try:
             await asyncio.sleep(60)
         finally:
@@ -261,7 +223,7 @@ async def test_stopping_an_isolated_job_cancels_its_isolation(registry: HandlerR
 
 
 async def test_an_isolation_that_breaks_fails_the_attempt(registry: HandlerRegistry) -> None:
-    async def isolate(job: ClaimedJob) -> Outcome:
+    async def isolate(job: ClaimedJob, work: Work) -> Outcome:
         raise OSError("no room for a process")
 
     registry.handler("mail")(lambda: None)
@@ -301,3 +263,82 @@ async def test_a_task_of_the_handler_s_own_works_as_in_any_program(registry: Han
     bench.start()
     await bench.executor.idle()
     assert [outcome.output for outcome in bench.outcomes if isinstance(outcome, Completed)] == ["[0,1,2]"]
+
+
+async def test_a_handler_may_be_given_more_time_again_and_again(registry: HandlerRegistry) -> None:
+    asked: list[int] = []
+
+    @registry.handler("mail")
+    async def send(payload: Any, ctx: JobContext) -> None:
+        def more() -> timedelta | int | None:
+            asked.append(len(asked))
+            return (timedelta(milliseconds=2), 1, None)[asked[-1]]
+
+        ctx.on_timeout(more)
+        await asyncio.Event().wait()
+
+    bench = Bench(registry)
+    bench.start(timeout_ms=1)
+    await bench.executor.idle()
+    [outcome] = bench.outcomes
+    assert isinstance(outcome, Failed)
+    assert (outcome.failure.reason, asked) == (FailureReason.TIMEOUT, [0, 1, 2])
+    await until(lambda: bench.notes, "more time is noted")
+    assert {note.prolonged_ms for note in bench.notes} <= {1, 2}
+
+
+@pytest.mark.parametrize("answer", ["soon", 0, -1, float("nan"), timedelta(0), ValueError("broken")])
+async def test_a_handler_that_cannot_say_how_much_gets_no_more_time(registry: HandlerRegistry, answer: Any) -> None:
+    @registry.handler("mail")
+    async def send(payload: Any, ctx: JobContext) -> None:
+        def more() -> Any:
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        ctx.on_timeout(more)
+        await asyncio.Event().wait()
+
+    bench = Bench(registry)
+    with structlog.testing.capture_logs() as lines:
+        bench.start(timeout_ms=1)
+        await bench.executor.idle()
+    [outcome] = bench.outcomes
+    assert isinstance(outcome, Failed)
+    assert outcome.failure.reason is FailureReason.TIMEOUT
+    assert "job.on_timeout_failed" in {line["event"] for line in lines}
+
+
+async def test_a_handler_moves_its_own_end(registry: HandlerRegistry) -> None:
+    held_at_work, may_end = asyncio.Event(), asyncio.Event()
+
+    @registry.handler("mail")
+    async def send(payload: Any, ctx: JobContext) -> None:
+        ctx.prolong(60_000)
+        held_at_work.set()
+        await may_end.wait()
+
+    bench = Bench(registry)
+    held = bench.start(timeout_ms=10)
+    await held_at_work.wait()
+    assert held.timer is not None
+    assert held.timer.when() > executing_now() + 50
+    may_end.set()
+    await bench.executor.idle()
+    assert bench.outcomes == [Completed(None)]
+    await until(lambda: bench.notes, "it is noted")
+    assert bench.notes == [Note(prolonged_ms=60_000)]
+
+
+async def test_a_job_to_be_killed_on_timeout_runs_in_isolation(registry: HandlerRegistry) -> None:
+    isolated: list[ClaimedJob] = []
+
+    async def isolate(job: ClaimedJob, work: Work) -> Outcome:
+        isolated.append(job)
+        return Completed(None)
+
+    registry.handler("mail")(lambda: None)
+    bench = Bench(registry, isolate=isolate)
+    held = bench.start(timeout_ms=10_000, force_kill_on_timeout=True)
+    await bench.executor.idle()
+    assert (isolated, held.timer) == ([held.job], None)

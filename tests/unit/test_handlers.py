@@ -11,9 +11,9 @@ import pydantic
 import pytest
 
 from dataqueue import HandlerRegistry, Invalid, JobContext, Reject, Retry
-from dataqueue.context import NEVER
 from dataqueue.domain.job import Json
-from tests.unit.claimed import a_claimed_job
+from dataqueue.invocation import Invocation
+from tests.unit.claimed import a_claimed_job, work_for
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -31,7 +31,11 @@ def registry() -> HandlerRegistry:
 
 
 def called(registry: HandlerRegistry, payload: str = '{"to":"ann"}') -> Any:
-    return registry["mail"].call(a_claimed_job(payload=Json(payload), attempts=2), NEVER)
+    handler, job = registry["mail"], a_claimed_job(payload=Json(payload), attempts=2)
+    if not handler.takes_context:
+        return handler.call(job, None)
+    work = work_for(job)
+    return handler.call(job, JobContext(job, work, Invocation(job, work), is_async=handler.is_async))
 
 
 def test_a_handler_takes_payload_and_context(registry: HandlerRegistry) -> None:

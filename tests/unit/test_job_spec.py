@@ -49,6 +49,7 @@ def test_a_job_with_everything() -> None:
         delay="1h30m",
         max_attempts=5,
         timeout_ms=1500,
+        force_kill_on_timeout=True,
         tags=["a", "b", "a"],
         idempotency_key="once",
         retry_delay=timedelta(seconds=10),
@@ -65,6 +66,7 @@ def test_a_job_with_everything() -> None:
         delay=timedelta(minutes=90),
         max_attempts=5,
         timeout_ms=1500,
+        force_kill_on_timeout=True,
         tags=("a", "b"),
         idempotency_key="once",
         retry=RetryPolicy(delay=10, backoff=False, delay_max=120),
@@ -89,6 +91,7 @@ GOOD: Final[dict[str, list[Any]]] = {
     "priority": [-32768, 0, 32767],
     "max_attempts": [1, 1000],
     "timeout_ms": [1, 100 * 365 * 86_400_000],
+    "force_kill_on_timeout": [False, None],
     "tags": [[], ["x" * 200], [str(n) for n in range(50)]],
     "idempotency_key": ["k", "x" * 255],
     "retry_delay": [0, 0.5, "10m", {"hours": 1}],
@@ -104,6 +107,7 @@ BAD: Final[dict[str, list[Any]]] = {
     "priority": [-32769, 32768, True, "5", 1.5, None],
     "max_attempts": [0, 1001, True, "3", 2.5],
     "timeout_ms": [0, -1, 100 * 365 * 86_400_000 + 1, True, "10s", 1.5],
+    "force_kill_on_timeout": [1, "yes"],
     "tags": [[""], ["x" * 201], [str(n) for n in range(51)], "tag", [7], ["a\0"], {"a": 1}],
     "idempotency_key": ["", "x" * 256, "a\0", 7],
     "retry_delay": [-1, "", "soon", True, {}, {"eons": 1}, 36_501 * 86_400, math.nan],
@@ -176,6 +180,10 @@ def test_run_at_and_delay_exclude_each_other() -> None:
     assert refusal_of(run_at=SOON, delay=1).loc == ("delay",)
 
 
+def test_a_job_without_a_timeout_is_killed_at_none() -> None:
+    assert refusal_of(force_kill_on_timeout=True).loc == ("force_kill_on_timeout",)
+
+
 def test_a_refusal_says_where_in_a_batch() -> None:
     with pytest.raises(Invalid, match=r"^4\.tags\.1 must be") as caught:
         JobSpec("mail", tags=["a", ""]).to_job(max_payload_bytes=MOST, at=(4,))
@@ -197,6 +205,7 @@ def test_an_edit_holds_what_was_named_and_nothing_else() -> None:
     [
         ({"priority": "5"}, "priority"),
         ({"delay": None}, "delay"),
+        ({"force_kill_on_timeout": "no"}, "force_kill_on_timeout"),
         ({"payload": math.nan}, "payload"),
         ({"job_type": "other"}, "job_type"),
         ({"idempotency_key": "k"}, "idempotency_key"),
@@ -217,6 +226,7 @@ def test_every_editable_field_of_the_domain_can_be_edited() -> None:
     values = {
         "payload": 1, "priority": 1, "run_at": SOON, "max_attempts": 1, "timeout_ms": 1, "tags": ["a"],
         "retry_delay": 1, "retry_backoff": True, "retry_delay_max": 1, "dead_letter_job_type": "dead",
+        "force_kill_on_timeout": True,
     }  # fmt: skip
     edit = edit_of(values, max_payload_bytes=MOST)
     assert {name for name, _ in edit.given()} == set(values)

@@ -19,7 +19,7 @@ MAIN: Final = [name for name in NAMES if not name.startswith("lib/")]
 
 
 def test_a_statement_is_found_by_its_noun_and_verb() -> None:
-    assert source_of("jobs/get").startswith("with wanted as materialized (")
+    assert source_of("jobs/hold").startswith("select id from dataqueue.job where")
     assert statement("jobs/get") is statement("jobs/get")
     with pytest.raises(FileNotFoundError):
         source_of("jobs/nothing")

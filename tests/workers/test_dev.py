@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from typing import get_args
 
 import pytest
 
+from dataqueue.settings import WorkerSettings
 from dataqueue.storage.backend import Backend
 from workers.banner import banner
 from workers.cli_dev import BackendName
 from workers.cli_errors import Refused
-from workers.dev import refuse_another_backend
+from workers.dev import _Everything, refuse_another_backend
 from workers.serving import is_loopback, url_of
 
 
@@ -86,3 +88,22 @@ def test_a_url_of_the_backend_that_is_asked_for_is_used(wanted: Backend, url: st
 
 def test_every_backend_there_is_can_be_chosen() -> None:
     assert set(get_args(BackendName)) == set(Backend)
+
+
+@pytest.mark.parametrize(
+    ("settings", "base"),
+    [
+        (WorkerSettings(port=0), "http://127.0.0.1:4711"),
+        (WorkerSettings(host="::1", port=0), "http://[::1]:4711"),
+        (WorkerSettings(public_url="https://queue.example.com"), "https://queue.example.com"),
+    ],
+)
+def test_workers_are_told_where_the_api_is(
+    monkeypatch: pytest.MonkeyPatch, settings: WorkerSettings, base: str
+) -> None:
+    """Also when it has got a free port: the URLs that handlers hand out lead there."""
+    monkeypatch.setattr(os, "environ", {})
+    everything = _Everything(settings, port=4711, data="")
+    assert everything._worker._env["DATAQUEUE_PUBLIC_URL"] == base
+    # The API goes by what a caller reached it by.
+    assert "DATAQUEUE_PUBLIC_URL" not in everything._api._env

@@ -8,19 +8,16 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from dataqueue.domain.job import ClaimedJob, FailureReason, Json
-from dataqueue.domain.retry import RetryPolicy
-from dataqueue.ids import new_id
-from dataqueue.outcome import Completed, Crashed, Failed, Gone, Outcome, Released
+from dataqueue.domain.job import FailureReason, Json
+from dataqueue.outcome import Completed, Crashed, Failed, Outcome, Released
+from tests.workers.fake_work import FakeWork, a_job
 from tests.workers.processes import lives, pids_in, until
 from workers.isolation import Isolation
-from workers.messages import job_from_line, job_to_line, outcome_from_line, outcome_to_line
 
 ROOT = Path(__file__).parents[2]
 MODULES = ["tests.workers.isolated_handlers"]
@@ -31,29 +28,8 @@ def in_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
 
 
-def a_job(job_type: str, payload: object = None, *, timeout_ms: int | None = None) -> ClaimedJob:
-    now = datetime.now(UTC)
-    return ClaimedJob(
-        id=new_id(),
-        namespace="default",
-        job_type=job_type,
-        payload=Json(json.dumps(payload)),
-        tags=("a", "b"),
-        priority=3,
-        attempts=2,
-        max_attempts=5,
-        crashes=1,
-        invocation=4,
-        timeout_ms=timeout_ms,
-        retry=RetryPolicy(delay=1.5, backoff=False),
-        run_at=now,
-        created_at=now,
-        locked_at=now,
-    )
-
-
 async def run(job_type: str, payload: object = None, *, timeout_ms: int | None = None) -> Outcome:
-    return await Isolation(MODULES)(a_job(job_type, payload, timeout_ms=timeout_ms))
+    return await Isolation(MODULES, grace=0.3)(a_job(job_type, payload, timeout_ms=timeout_ms), FakeWork())
 
 
 async def test_an_async_handler_completes_with_its_output() -> None:
@@ -117,7 +93,7 @@ async def test_a_job_that_takes_too_long_is_killed_with_all_that_it_started(tmp_
 
 
 async def test_the_time_a_process_takes_to_start_is_not_the_jobs() -> None:
-    assert await run("echo_sync", 1, timeout_ms=1) == Completed(Json("1"))
+    assert await run("echo_sync", 1, timeout_ms=150) == Completed(Json("1"))
 
 
 async def test_what_a_job_leaves_behind_ends_with_it(tmp_path: Path) -> None:
@@ -147,22 +123,22 @@ async def test_an_init_systems_sigterm_is_not_the_jobs_crash(tmp_path: Path) -> 
 
 async def test_a_job_does_not_wait_for_another_to_end(tmp_path: Path) -> None:
     isolation = Isolation(MODULES)
-    first = asyncio.create_task(isolation(a_job("hangs", {"folder": str(tmp_path)})))
+    first = asyncio.create_task(isolation(a_job("hangs", {"folder": str(tmp_path)}), FakeWork()))
     await until(lambda: len(pids_in(tmp_path)) == 3, "the first job's processes")
-    assert await isolation(a_job("echo_sync", 2)) == Completed(Json("2"))
+    assert await isolation(a_job("echo_sync", 2), FakeWork()) == Completed(Json("2"))
     assert not first.done()
     first.cancel()
     await asyncio.wait({first})
 
 
 async def test_handlers_that_cannot_be_loaded_any_more_fail_the_job_and_are_no_crash() -> None:
-    outcome = await Isolation(["tests.workers.nowhere"])(a_job("echo"))
+    outcome = await Isolation(["tests.workers.nowhere"])(a_job("echo"), FakeWork())
     assert isinstance(outcome, Failed)
     assert "'tests.workers.nowhere' cannot be found" in outcome.failure.message
 
 
 async def test_a_job_whose_process_cannot_be_started_is_given_back() -> None:
-    assert await Isolation(MODULES, command=["/nowhere/python"])(a_job("echo")) == Released()
+    assert await Isolation(MODULES, command=["/nowhere/python"])(a_job("echo"), FakeWork()) == Released()
 
 
 @pytest.mark.parametrize("job_type", ["hangs", "hangs_in_c"])
@@ -180,25 +156,6 @@ async def test_the_process_dies_with_its_worker(tmp_path: Path, job_type: str) -
     worker.kill()
     await worker.wait()
     await until(lambda: not any(map(lives, pids_in(tmp_path))), "the end of the job's processes")
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda: Completed(Json('{"a":1.0}')),
-        lambda: Completed(None),
-        Released,
-        Crashed,
-        Gone,
-    ],
-)
-def test_an_outcome_survives_the_way(make: Callable[[], Outcome]) -> None:
-    assert outcome_from_line(outcome_to_line(make())) == make()
-
-
-def test_a_job_survives_the_way() -> None:
-    job = a_job("echo", {"text": "ä \\ud800 \u2028"}, timeout_ms=5)
-    assert job_from_line(job_to_line(job)) == job
 
 
 async def test_a_job_in_a_process_of_its_own_takes_little_longer() -> None:

@@ -39,6 +39,7 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[dict[st
         ("[(b'authorization', b'Bearer some-other-token')]", "[(b'authorization', b'Bearer ***')]"),
         ("{'authorization': 'naked'}", "{'authorization': '***'}"),
         ("GET /v1/events?ticket=abc&x=1", "GET /v1/events?ticket=***&x=1"),
+        ("/callback?namespace=a&signature=AbC_-9", "/callback?namespace=a&signature=***"),
         ("host=db password=hunter2 user=me", "host=db password=*** user=me"),
         ("a basic rule, and a bearer of news", "a basic rule, and a bearer of news"),
     ],

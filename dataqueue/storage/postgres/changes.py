@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -21,11 +21,11 @@ from dataqueue.storage.postgres.connecting import Row
 from dataqueue.storage.postgres.database import Database
 from dataqueue.storage.postgres.edit import parameters_of
 from dataqueue.storage.postgres.filters import Search, search, under_lock
+from dataqueue.storage.postgres.forgetting import WAIT_FOR_ROW, Held, forget
 from dataqueue.storage.postgres.statements import Statement, numbered
 
-# While a batch waits for a row it holds others that workers want to report on; so it waits briefly, lets go of
-# everything, and comes back. Skipping rows that are held would leave jobs out, and count wrong.
-_WAIT_FOR_ROW: Final = "set local lock_timeout = '250ms'"
+T = TypeVar("T")
+
 _GIVE_UP: Final = 10.0
 _STATEMENTS: Final = {
     Verb.CANCEL: "jobs/cancel",
@@ -45,10 +45,6 @@ _LAST: Final = """(values (1)) as one left join lateral (
         ) as last on true"""
 
 
-class _Held(Exception):
-    """Somebody else's transaction holds one of the jobs, or what a change of them is written to."""
-
-
 class Changes:
     """Changes jobs by their ids, or by a filter; each call is one transaction."""
 
@@ -59,9 +55,15 @@ class Changes:
         self, verb: Verb, namespace_id: int, job_ids: Sequence[UUID], *, edit: JobEdit | None = None
     ) -> list[Row]:
         """Change jobs by id; a row of the verb's statement for each that is there."""
-        async with self._database.transaction() as connection:
-            held = await self._database.run_on(connection, "jobs/hold", namespace_id=namespace_id, ids=list(job_ids))
-            return await self._change(connection, verb, namespace_id, [row.id for row in held], edit)
+
+        async def change() -> list[Row]:
+            async with self._database.transaction() as connection:
+                held = await self._database.run_on(
+                    connection, "jobs/hold", namespace_id=namespace_id, ids=list(job_ids)
+                )
+                return await self._change(connection, verb, namespace_id, [row.id for row in held], edit)
+
+        return await _until_free(change)
 
     async def sweep(
         self,
@@ -87,26 +89,19 @@ class Changes:
             [row] = await self._database.select(_count(found), **given)
             return Swept(row.matched, 0, frozenset(), _after(row))
         query = _lock(found, narrowed)
-        loop = asyncio.get_running_loop()
-        give_up = loop.time() + _GIVE_UP
-        while True:
-            try:
-                return await self._batch(verb, namespace_id, query, given, edit)
-            except _Held:
-                if loop.time() >= give_up:
-                    raise StorageUnavailable("another transaction holds one of the jobs to change") from None
-            await asyncio.sleep(random.uniform(0.05, 0.25))
+        # Skipping rows that are held would leave jobs out, and count wrong.
+        return await _until_free(lambda: self._batch(verb, namespace_id, query, given, edit))
 
     async def _batch(
         self, verb: Verb, namespace_id: int, query: Statement, given: dict[str, object], edit: JobEdit | None
     ) -> Swept:
         async with self._database.transaction() as connection:
-            await connection.execute(_WAIT_FOR_ROW)
+            await connection.execute(WAIT_FOR_ROW)
             try:
                 [found] = await self._database.select_on(connection, query, **given)
                 rows = await self._change(connection, verb, namespace_id, found.ids, edit) if found.ids else []
             except asyncpg.LockNotAvailableError:  # of a job, or of the log of events, where a day is being prepared
-                raise _Held from None
+                raise Held from None
             changed = [row for row in rows if row.is_changed]
             return Swept(len(rows), len(changed), frozenset(row.job_type for row in changed), _after(found))
 
@@ -117,9 +112,21 @@ class Changes:
         values = {} if edit is None else parameters_of(edit)
         rows = await self._database.run_on(connection, _STATEMENTS[verb], namespace_id=namespace_id, ids=ids, **values)
         if verb is Verb.DELETE:
-            gone = [row.id for row in rows if row.is_changed]
-            await self._database.run_on(connection, "jobs/forget", ids=gone)
+            await forget(self._database, connection, [row for row in rows if row.is_changed])
         return rows
+
+
+async def _until_free(act: Callable[[], Awaitable[T]]) -> T:
+    """Try again for a while, where somebody else's transaction is in the way."""
+    loop = asyncio.get_running_loop()
+    give_up = loop.time() + _GIVE_UP
+    while True:
+        try:
+            return await act()
+        except Held:
+            if loop.time() >= give_up:
+                raise StorageUnavailable("another transaction holds one of the jobs to change") from None
+        await asyncio.sleep(random.uniform(0.05, 0.25))
 
 
 def _found(found: Search) -> str:

@@ -8,10 +8,17 @@ import orjson
 
 from dataqueue.domain.edit import UNSET, JobEdit
 
-_OPTIONS: Final = ("timeout_ms", "retry_delay", "retry_backoff", "retry_delay_max", "dead_letter_job_type")
+_OPTIONS: Final = (
+    "timeout_ms",
+    "retry_delay",
+    "retry_backoff",
+    "retry_delay_max",
+    "dead_letter_job_type",
+    "force_kill_on_timeout",
+)
 _KNOWN_LATER: Final = frozenset({"run_at", "delay", "max_attempts"})
 """Their values are read off the row: the storage's clock and the type's settings decide."""
-_CLEARED: Final[dict[str, object]] = {"priority": 0, "tags": ()}
+_CLEARED: Final[dict[str, object]] = {"priority": 0, "tags": (), "force_kill_on_timeout": False}
 
 
 def parameters_of(edit: JobEdit) -> dict[str, object]:

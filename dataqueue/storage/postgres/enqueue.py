@@ -117,13 +117,13 @@ class Enqueue:
             "delays": [None if job.delay is None else job.delay.total_seconds() for job in jobs],
             "max_attempts": [job.max_attempts for job in jobs],
             "payloads": [job.payload for job in jobs],
-            "tags": [_array(job.tags) for job in jobs],
+            "tags": [array_of(job.tags) for job in jobs],
             "idempotency_keys": [job.idempotency_key for job in jobs],
             "options": [options_of(job) for job in jobs],
         }
 
 
-def _array(tags: Sequence[str]) -> str | None:
+def array_of(tags: Sequence[str]) -> str | None:
     """Tags as the text of an array: arrays of different lengths cannot travel in one parameter."""
     if not tags:
         return None

@@ -17,6 +17,7 @@ declare
         when 'idempotency_key' then array['must have 1 to 255 characters', 'Give a hash of a longer one.']
         when 'max_attempts' then array['must lie between 1 and 1000', 'Leave it out for what the job type says.']
         when 'timeout_ms' then array['must lie between 1 and 3153600000000', 'It is a number of milliseconds.']
+        when 'force_kill_on_timeout' then array['needs timeout_ms', 'Give the time after which the job is to be killed.']
         when 'retry_delay' then array[span, 'It is a number of seconds.']
         when 'retry_delay_max' then array[span, 'It is a number of seconds.']
         when 'id' then array['must be a UUID of version 7', 'Leave it out, and read the id that is made.']

@@ -11,7 +11,7 @@ create function public.dataqueue_enqueue(
     delay interval default null, tags text[] default null, idempotency_key text default null,
     max_attempts int default null, timeout_ms bigint default null, retry_delay float8 default null,
     retry_backoff boolean default null, retry_delay_max float8 default null, dead_letter_job_type text default null,
-    id uuid default null, namespace text default 'default')
+    id uuid default null, namespace text default 'default', force_kill_on_timeout boolean default null)
 returns dataqueue.enqueued language plpgsql security definer
 set search_path = pg_catalog, pg_temp set lock_timeout = '1s' as $$
 #variable_conflict use_column
@@ -43,6 +43,7 @@ begin
         when char_length(idempotency_key) not between 1 and 255 then 'idempotency_key'
         when max_attempts not between 1 and 1000 then 'max_attempts'
         when timeout_ms not between 1 and 3153600000000 then 'timeout_ms'
+        when force_kill_on_timeout and timeout_ms is null then 'force_kill_on_timeout'
         when retry_delay not between 0 and 3153600000 then 'retry_delay'
         when retry_delay_max not between 0 and 3153600000 then 'retry_delay_max'
         when cast(id as text) !~ '^.{14}7.{4}[89ab]' then 'id'
@@ -73,7 +74,8 @@ begin
         type_id := known.id;
     end if;
     options := json_strip_nulls(json_build_object('timeout_ms', timeout_ms, 'retry_delay', retry_delay, 'retry_backoff',
-        retry_backoff, 'retry_delay_max', retry_delay_max, 'dead_letter_job_type', dead_letter_job_type));
+        retry_backoff, 'retry_delay_max', retry_delay_max, 'dead_letter_job_type', dead_letter_job_type,
+        'force_kill_on_timeout', nullif(force_kill_on_timeout, false)));
     options := case
         when known.options is not null then dataqueue.with_defaults(cast(options as text), cast(known.options as jsonb))
         when cast(options as text) <> '{}' then options end;

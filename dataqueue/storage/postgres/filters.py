@@ -126,12 +126,14 @@ def page_query(found: Search) -> Statement:
         wanted = f"""picked as materialized (select {found.alias}.id {found.matching} {newest}),
             wanted as materialized (select * from dataqueue.job where id = any(array(select id from picked)))"""
     return numbered(f"""
-        select * from (
+        select read.*, {source_of("lib/steps_as_read")} from (
             select read.*, size, count(*) over () as found,
                 sum(size) over ({_NEWEST} rows between unbounded preceding and 1 preceding) as size_before
             from (with {wanted} {source_of("lib/job_as_read")}) as read cross join lateral (
                 select octet_length(cast(payload as text)) + coalesce(octet_length(cast(output as text)), 0)
-                    + pg_column_size(error_history) as size
+                    + pg_column_size(error_history) + case when not has_steps then 0 else (
+                        select coalesce(sum(octet_length(cast(value as text))), 0) from dataqueue.step
+                        where job_id = read.id) end as size
             ) as sized
         ) as read where coalesce(size_before, 0) < cast(:most as bigint) {_NEWEST}""")
 

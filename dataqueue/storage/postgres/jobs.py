@@ -21,9 +21,11 @@ from dataqueue.domain.job import (
     Json,
     Lease,
     NewJob,
+    Note,
     Reported,
 )
 from dataqueue.domain.lifecycle import Verb, allows
+from dataqueue.domain.steps import Wait
 from dataqueue.errors import IllegalTransition, NotFound, StorageUnavailable
 from dataqueue.storage.answers import JobPage, Swept
 from dataqueue.storage.postgres import within
@@ -38,6 +40,7 @@ from dataqueue.storage.postgres.rows import claimed_of, job_of
 
 _BY_COMPLETE: Final = frozenset({EventName.COMPLETED})
 _BY_FAIL: Final = frozenset({EventName.FAILED, EventName.CANCELLED})
+_BY_SUSPEND: Final = frozenset({EventName.WAITING, EventName.RESUMED, EventName.CANCELLED})
 _BY_RELEASE: Final = frozenset({EventName.RELEASED, EventName.CANCELLED})
 
 
@@ -112,6 +115,31 @@ class PostgresJobStore:
     async def complete(self, leases: Sequence[Lease], *, outputs: Sequence[Json | None]) -> list[Reported]:
         rows = await self._move("jobs/complete", leases=leases, outputs=list(outputs))
         return await self._reported(leases, rows, ended_by=_BY_COMPLETE)
+
+    async def suspend(self, leases: Sequence[Lease], *, waits: Sequence[Sequence[Wait]]) -> list[Reported]:
+        named = [(lease, wait) for lease, some in zip(leases, waits, strict=True) for wait in some]
+        rows = await self._move(
+            "jobs/suspend",
+            leases=leases,
+            wait_ids=[lease.job_id for lease, _ in named],
+            wait_invocations=[lease.invocation for lease, _ in named],
+            names=[wait.name for _, wait in named],
+            untils=[wait.until for _, wait in named],
+            delays=[None if wait.delay is None else wait.delay.total_seconds() for _, wait in named],
+            token_ids=[wait.token_id for _, wait in named],
+        )
+        return await self._reported(leases, rows, ended_by=_BY_SUSPEND)
+
+    async def note(self, leases: Sequence[Lease], *, notes: Sequence[Note]) -> list[Reported]:
+        rows = await self._move(
+            "jobs/note",
+            leases=leases,
+            progresses=[note.progress for note in notes],
+            outputs=[note.output for note in notes],
+            prolonged=[note.prolonged_ms for note in notes],
+        )
+        held = {Lease(row.id, row.invocation) for row in rows}
+        return [Reported.OK if lease in held else Reported.LOST for lease in leases]
 
     async def fail(self, leases: Sequence[Lease], *, failures: Sequence[Failure]) -> list[Reported]:
         rows = await self._move(

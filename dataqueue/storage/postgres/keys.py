@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
+from typing import Final
+
 from dataqueue.domain.keys import ApiKey, Caller, Scope
 from dataqueue.ids import new_id
 from dataqueue.storage.postgres.database import Database
+
+_SECRET_BYTES: Final = 32
 
 
 class PostgresKeyStore:
@@ -38,3 +43,10 @@ class PostgresKeyStore:
 
     async def any_exist(self) -> bool:
         return bool((await self._database.run("keys/any_exist"))[0].exist)
+
+    async def signing_secret(self) -> bytes:
+        fresh = secrets.token_bytes(_SECRET_BYTES)
+        while not (rows := await self._database.run("keys/signing_secret", fresh=fresh)):
+            pass  # another process was about it: the next statement sees what it made
+        secret: bytes = rows[0].secret
+        return secret

@@ -10,6 +10,7 @@ from dataqueue.domain.job import JobStatus
 from dataqueue.domain.retention import Retention
 from dataqueue.storage.answers import Pruned
 from dataqueue.storage.postgres.database import Database
+from dataqueue.storage.postgres.forgetting import Held, forget
 
 _MOST_LOOKED_AT: Final = 100_000
 _GROWTH: Final = 4
@@ -77,10 +78,12 @@ class Pruning:
             budget = min(budget * _GROWTH, _MOST_LOOKED_AT - looked_at)
 
     async def _remove(self, ids: list[UUID], given: dict[str, object]) -> int:
-        async with self._database.transaction() as connection:
-            rows = await self._database.run_on(connection, "upkeep/prune", ids=ids, **given)
-            if rows:
-                await self._database.run_on(connection, "jobs/forget", ids=[row.id for row in rows])
+        try:
+            async with self._database.transaction() as connection:
+                rows = await self._database.run_on(connection, "upkeep/prune", ids=ids, **given)
+                await forget(self._database, connection, rows)
+        except Held:
+            return 0  # the next walk meets these jobs again
         return len(rows)
 
     async def prune_events(self, keep: timedelta) -> int:

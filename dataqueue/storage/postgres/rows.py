@@ -11,6 +11,8 @@ import orjson
 from dataqueue.domain.events import Event, EventName
 from dataqueue.domain.job import EMPTY_OBJECT, ClaimedJob, FailureReason, Job, JobStatus, Json, NewJob
 from dataqueue.domain.retry import RetryPolicy
+from dataqueue.domain.steps import Step, StepKind, StepOutcome
+from dataqueue.domain.tokens import Token, TokenStatus
 from dataqueue.storage.postgres.connecting import Row
 
 _NO_RETRY_FIELDS: Final = RetryPolicy()
@@ -23,7 +25,6 @@ _DERIVED: Final = frozenset(
         "group",
         "depends_on",
         "steps",
-        "wait_token_id",
         "payload",
         "error_history",
     }
@@ -44,8 +45,7 @@ def job_of(row: Row, namespace: str) -> Job:
         error_history=Json(row["error_history"]),
         group=None if row["group_id"] is None else {"id": row["group_id"], "tier": row["group_tier"]},
         depends_on=None,
-        steps=EMPTY_OBJECT,
-        wait_token_id=None,
+        steps=Json(row["steps"]),
     )
 
 
@@ -70,6 +70,38 @@ def claimed_of(row: Row, namespace: str) -> ClaimedJob:
         run_at=row["run_at"],
         created_at=row["created_at"],
         locked_at=row["locked_at"],
+        force_kill_on_timeout=options is not None and options.get("force_kill_on_timeout") is True,
+        has_steps=row["has_steps"],
+    )
+
+
+def step_of(row: Row) -> Step:
+    """A row of `lib/step_as_read`."""
+    return Step(
+        name=row.name,
+        kind=StepKind(row.kind),
+        outcome=None if row.outcome is None else StepOutcome(row.outcome),
+        value=None if row.value is None else Json(row.value),
+        token_id=row.token_id,
+        until=row.until,
+    )
+
+
+def token_of(row: Row, namespace: str) -> Token:
+    """A row of `lib/token_as_read`."""
+    status = TokenStatus(row.status)
+    return Token(
+        id=row.id,
+        namespace=namespace,
+        status=status,
+        tags=tuple(row.tags),
+        job_id=row.job_id,
+        name=row.name,
+        output=None if row.output is None else Json(row.output),
+        timeout_at=row.timeout_at,
+        created_at=row.created_at,
+        completed_at=row.ended_at if status is TokenStatus.COMPLETED else None,
+        expired_at=row.ended_at if status is TokenStatus.TIMED_OUT else None,
     )
 
 
@@ -95,6 +127,7 @@ def options_of(job: NewJob) -> str | None:
         "retry_backoff": job.retry.backoff,
         "retry_delay_max": job.retry.delay_max,
         "dead_letter_job_type": job.dead_letter_job_type,
+        "force_kill_on_timeout": job.force_kill_on_timeout or None,
     }
     given = {name: value for name, value in options.items() if value is not None}
     return orjson.dumps(given).decode() if given else None

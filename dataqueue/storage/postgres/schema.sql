@@ -42,7 +42,8 @@ create table dataqueue.job (
     resumes boolean not null default false, cancel_requested boolean not null default false, worker_id text,
     locked_at timestamptz, lease_expires_at timestamptz, started_at timestamptz, ended_at timestamptz,
     updated_at timestamptz not null, last_failed_at timestamptz, last_retried_at timestamptz,
-    last_cancelled_at timestamptz, created_at timestamptz not null, tagged boolean not null default false)
+    last_cancelled_at timestamptz, created_at timestamptz not null, tagged boolean not null default false,
+    has_steps boolean not null default false)
     with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 50000,
           autovacuum_vacuum_cost_delay = 1, autovacuum_vacuum_insert_scale_factor = 0.02);
 create index job_ready on dataqueue.job (job_type_id, rank, run_at, seq) with (deduplicate_items = off)
@@ -84,6 +85,27 @@ create table dataqueue.job_tag (
 create table dataqueue.job_result (
     id uuid primary key, output json, progress smallint, failure_reason text, error_history jsonb,
     dead_letter_job_id uuid, dead_lettered_at timestamptz) with (fillfactor = 80);
+
+-- What a durable handler has done and waits for, by name, in the order of seq. A wait for a token is open until its outcome
+-- is stored: these rows are the list of who waits, found by step_awaiting. awaited_by is the invocation that went to wait.
+create table dataqueue.step (
+    job_id uuid, name text, kind text not null, outcome text, value json, token_id uuid, until timestamptz, awaited_by int,
+    at timestamptz not null, seq bigint generated always as identity, primary key (job_id, name)) with (fillfactor = 90);
+create index step_awaiting on dataqueue.step (token_id, job_id) where kind = 'token' and outcome is null;
+-- Tokens, and who made them. waking: it has ended, and not all who wait for it have heard of that yet.
+create table dataqueue.token (
+    id uuid primary key, namespace_id int not null, job_id uuid, name text, status text not null default 'waiting',
+    output json, tags text[], timeout_at timestamptz, created_at timestamptz not null, ended_at timestamptz,
+    waking boolean not null default false) with (fillfactor = 90);
+create index token_newest on dataqueue.token (namespace_id, created_at, id);
+create index token_by_status on dataqueue.token (namespace_id, status, created_at, id);
+-- Each costs only the tokens that it is for.
+create index token_due on dataqueue.token (timeout_at) where status = 'waiting' and timeout_at is not null;
+create index token_waking on dataqueue.token (id) where waking;
+create index token_of_job on dataqueue.token (job_id) where job_id is not null;
+create index token_ended on dataqueue.token (ended_at) where job_id is null and status <> 'waiting';
+-- What URLs are signed with that complete a token without a key.
+create table dataqueue.signing (is_it boolean primary key default true check (is_it), secret bytea not null);
 
 -- Dependencies: the deleted edge is the fence of a release; fan-out is drained from `release` in batches.
 create table dataqueue.edge (parent uuid, child uuid, primary key (parent, child));

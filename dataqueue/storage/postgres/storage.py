@@ -15,8 +15,10 @@ from dataqueue.storage.postgres.keys import PostgresKeyStore
 from dataqueue.storage.postgres.migrating import head_revision
 from dataqueue.storage.postgres.namespaces import Namespaces
 from dataqueue.storage.postgres.notifier import PostgresNotifier
+from dataqueue.storage.postgres.steps import PostgresStepLog
 from dataqueue.storage.postgres.tally import PostgresTally
 from dataqueue.storage.postgres.tickets import PostgresTicketStore
+from dataqueue.storage.postgres.tokens import PostgresTokenStore
 from dataqueue.storage.postgres.upkeep import PostgresUpkeep
 from dataqueue.storage.postgres.workers import PostgresWorkerRegistry
 
@@ -42,6 +44,12 @@ class PostgresStorage:
         if namespace not in self._job_stores:
             self._job_stores[namespace] = PostgresJobStore(self.database, self._namespaces, namespace)
         return self._job_stores[namespace]
+
+    def steps(self, namespace: str) -> PostgresStepLog:
+        return PostgresStepLog(self.database, self._namespaces, namespace)
+
+    def tokens(self, namespace: str) -> PostgresTokenStore:
+        return PostgresTokenStore(self.database, self._namespaces, namespace)
 
     def events(self, namespace: str) -> PostgresEventLog:
         if namespace not in self._event_logs:

@@ -6,8 +6,9 @@ from datetime import timedelta
 from typing import Final
 
 from dataqueue.domain.retention import Retention
-from dataqueue.storage.answers import Pruned, Staged
+from dataqueue.storage.answers import Expired, Pruned, Staged
 from dataqueue.storage.postgres.database import Database
+from dataqueue.storage.postgres.ending import Ending
 from dataqueue.storage.postgres.namespaces import Namespaces
 from dataqueue.storage.postgres.pruning import Pruning
 
@@ -21,12 +22,15 @@ class PostgresUpkeep:
     def __init__(self, database: Database, namespaces: Namespaces) -> None:
         self._database, self._namespaces = database, namespaces
         self._pruning = Pruning(database)
+        self._ending = Ending(database)
 
     async def stage(self, *, limit: int, namespace: str | None = None) -> Staged:
         namespace_id = await self._id_of(namespace)
         [row] = await self._database.run("upkeep/stage", limit=limit, namespace_id=namespace_id)
         admitted = await self._admit(limit, namespace_id) if row.is_to_admit else 0
-        return Staged(row.moved + admitted, None if row.next_due_in is None else float(row.next_due_in))
+        resumed = (await self._ending.expire(limit=limit, namespace_id=namespace_id)).resumed if row.is_to_end else 0
+        next_due_in = None if row.next_due_in is None else float(row.next_due_in)
+        return Staged(row.moved + admitted + resumed, next_due_in)
 
     async def _admit(self, limit: int, namespace_id: int | None) -> int:
         """Give jobs that came within a caller's transaction the types that they are waiting for; says how many."""
@@ -43,6 +47,16 @@ class PostgresUpkeep:
             if row.admitted == len(found):
                 break
         return admitted
+
+    async def expire_tokens(self, *, limit: int, namespace: str | None = None) -> Expired:
+        done = await self._ending.expire(limit=limit, namespace_id=await self._id_of(namespace))
+        return Expired(done.expired, done.woken)
+
+    async def prune_tokens(self, *, keep: timedelta, limit: int, namespace: str | None = None) -> int:
+        [row] = await self._database.run(
+            "upkeep/prune_tokens", keep=keep.total_seconds(), limit=limit, namespace_id=await self._id_of(namespace)
+        )
+        return int(row.removed)
 
     async def reclaim(self, *, limit: int, max_crashes: int, namespace: str | None = None) -> int:
         rows = await self._database.run(

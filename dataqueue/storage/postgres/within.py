@@ -199,6 +199,7 @@ def _item(namespace: str, job: NewJob) -> bytes:
             "retry_backoff": job.retry.backoff,
             "retry_delay_max": job.retry.delay_max,
             "dead_letter_job_type": job.dead_letter_job_type,
+            "force_kill_on_timeout": job.force_kill_on_timeout or None,
         }
     )
 

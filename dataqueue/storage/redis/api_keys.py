@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
+from typing import Final
+
 import orjson
 
 from dataqueue.domain.keys import ApiKey, Caller, Scope
@@ -9,6 +12,8 @@ from dataqueue.errors import StorageRefused
 from dataqueue.ids import new_id
 from dataqueue.storage.redis.instants import instant_of
 from dataqueue.storage.redis.server import Server
+
+_SECRET_BYTES: Final = 32
 
 
 class RedisKeyStore:
@@ -43,3 +48,7 @@ class RedisKeyStore:
 
     async def any_exist(self) -> bool:
         return bool(await self._server.run_shared("keys/any_exist"))
+
+    async def signing_secret(self) -> bytes:
+        fresh = secrets.token_hex(_SECRET_BYTES)
+        return bytes.fromhex(await self._server.run_shared("keys/signing_secret", fresh))

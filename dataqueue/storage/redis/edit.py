@@ -17,10 +17,12 @@ _KEPT_AS: Final = {
     "retry_backoff": "retry_backoff",
     "retry_delay_max": "retry_delay_max",
     "dead_letter_job_type": "dead_type",
+    "force_kill_on_timeout": "force_kill",
 }
+_LEFT_OUT_WHERE_FALSE: Final = frozenset({"force_kill_on_timeout"})
 _KNOWN_LATER: Final = frozenset({"run_at", "delay", "max_attempts"})
 """Their values are read off the job: the storage's clock and the type's settings decide."""
-_CLEARED: Final[dict[str, object]] = {"priority": 0, "tags": ()}
+_CLEARED: Final[dict[str, object]] = {"priority": 0, "tags": (), "force_kill_on_timeout": False}
 
 
 def arguments_of(edit: JobEdit) -> tuple[Value, ...]:
@@ -54,7 +56,7 @@ def _others(given: dict[str, Any]) -> Iterator[Value]:
     for name, kept_as in _KEPT_AS.items():
         if name in given:
             yield kept_as
-            yield _text_of(given[name])
+            yield _text_of(given[name] or None if name in _LEFT_OUT_WHERE_FALSE else given[name])
 
 
 def _text_of(value: object) -> Value:

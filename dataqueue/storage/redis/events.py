@@ -17,7 +17,7 @@ from dataqueue.storage.redis.server import Server, Value
 
 _LOOKED_AT: Final = 10_000
 """Events that one page looks at."""
-_AT_ONCE: Final = 1000
+_AT_ONCE: Final = 500
 """Those of them that one script looks at."""
 _STEPS_AT_ONCE: Final = 200
 """Events of one job that one script goes back over: a search each."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from itertools import chain
 from typing import Any, Final
@@ -22,23 +22,24 @@ from dataqueue.domain.job import (
     Json,
     Lease,
     NewJob,
+    Note,
     Reported,
 )
 from dataqueue.domain.lifecycle import Verb, allows
+from dataqueue.domain.steps import Wait
 from dataqueue.errors import IllegalTransition, NotFound, Unsupported
 from dataqueue.ids import new_id
 from dataqueue.storage.answers import JobPage, Swept
 from dataqueue.storage.redis.changes import sweep
+from dataqueue.storage.redis.cutting import AT_ONCE, in_pieces
 from dataqueue.storage.redis.edit import arguments_of
 from dataqueue.storage.redis.enqueue import enqueue
-from dataqueue.storage.redis.instants import micros
+from dataqueue.storage.redis.instants import micros, micros_at
 from dataqueue.storage.redis.namespaces import Namespaces
 from dataqueue.storage.redis.pages import page
 from dataqueue.storage.redis.rows import claimed_of, job_of
 from dataqueue.storage.redis.server import Server, Value
 
-_AT_ONCE: Final = 50
-"""Jobs that one script moves: it keeps everybody else waiting meanwhile, 1 ms, and up to 4 behind a million jobs."""
 _LONG_PAST: Final = timedelta(seconds=-1)
 
 
@@ -71,7 +72,7 @@ class RedisJobStore:
         claimed: list[ClaimedJob] = []
         asked: tuple[Value, ...] = (worker_id, orjson.dumps(worker_id).decode(), micros(lease), *job_types)
         while len(claimed) < limit:
-            room = min(limit - len(claimed), _AT_ONCE)
+            room = min(limit - len(claimed), AT_ONCE)
             found = await self._run("claim", room, *asked)
             claimed += [claimed_of(one, self._namespace) for one in found]
             if len(found) < room:
@@ -88,6 +89,15 @@ class RedisJobStore:
             "fail", [(*_named(one), *_told(failure)) for one, failure in zip(leases, failures, strict=True)]
         )
 
+    async def suspend(self, leases: Sequence[Lease], *, waits: Sequence[Sequence[Wait]]) -> list[Reported]:
+        items = [(*_named(one), len(some), *_awaited(some)) for one, some in zip(leases, waits, strict=True)]
+        return await self._report("suspend", items)
+
+    async def note(self, leases: Sequence[Lease], *, notes: Sequence[Note]) -> list[Reported]:
+        return await self._report(
+            "note", [(*_named(one), *_noted(note)) for one, note in zip(leases, notes, strict=True)]
+        )
+
     async def release(self, leases: Sequence[Lease]) -> list[Reported]:
         return await self._report("release", [_named(one) for one in leases])
 
@@ -102,9 +112,9 @@ class RedisJobStore:
         names: list[Value] = list(chain.from_iterable(_named(one) for one in known))
         recalled = 0
         while True:
-            count = int(await self._run("recall", worker_id, _AT_ONCE, *names))
+            count = int(await self._run("recall", worker_id, AT_ONCE, *names))
             recalled += count
-            if count < _AT_ONCE:
+            if count < AT_ONCE:
                 return recalled
 
     async def cancel(self, job_ids: Sequence[UUID]) -> None:
@@ -162,9 +172,8 @@ class RedisJobStore:
 
     async def _in_pieces(self, verb: str, items: Sequence[Sequence[Value]], *before: Value) -> list[Any]:
         answers: list[Any] = []
-        for first in range(0, len(items), _AT_ONCE):
-            values = chain.from_iterable(items[first : first + _AT_ONCE])
-            answers += await self._run(verb, *before, *values)
+        for some in in_pieces(items):
+            answers += await self._run(verb, *before, *chain.from_iterable(some))
         return answers
 
     async def _run(self, verb: str, *values: Value) -> Any:
@@ -184,6 +193,24 @@ def _told(failure: Failure) -> tuple[Value, ...]:
         "" if failure.retry_after is None else micros(failure.retry_after),
         str(new_id()),
     )
+
+
+def _awaited(waits: Sequence[Wait]) -> Iterator[Value]:
+    """Waits as `lua/lib/waits.lua` takes them."""
+    for wait in waits:
+        yield wait.name
+        if wait.token_id is not None:
+            yield from ("token", str(wait.token_id))
+        elif wait.until is not None:
+            yield from ("until", micros_at(wait.until))
+        else:
+            yield from ("delay", micros(wait.delay or timedelta()))
+
+
+def _noted(note: Note) -> tuple[Value, ...]:
+    """A note as `lua/jobs/note.lua` takes it."""
+    progress = "" if note.progress is None else note.progress
+    return progress, note.output or "", "" if note.prolonged_ms is None else note.prolonged_ms
 
 
 def _refuse(verb: Verb, job_ids: Sequence[UUID], states: Sequence[str | None]) -> None:

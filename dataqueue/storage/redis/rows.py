@@ -11,14 +11,18 @@ import orjson
 from dataqueue.domain.events import Event, EventName
 from dataqueue.domain.job import EMPTY_OBJECT, ClaimedJob, FailureReason, Job, JobStatus, Json
 from dataqueue.domain.retry import RetryPolicy
+from dataqueue.domain.steps import Step, StepKind, StepOutcome
+from dataqueue.domain.tokens import Token, TokenStatus
 from dataqueue.storage.redis.instants import instant_of
 
 _NO_RETRY_FIELDS: Final = RetryPolicy()
+_NONE: Final = "-"
+"""What a step has none of."""
 
 
 def job_of(found: Sequence[Any], namespace: str) -> Job:
     """What `lua/lib/read.lua` returns of a job."""
-    id, pairs, payload, output, errors, is_paused = found
+    id, pairs, payload, output, errors, is_paused, log, now = found
     fields: dict[str, str] = dict(zip(pairs[::2], pairs[1::2], strict=True))
     get = fields.get
     status = JobStatus(fields["status"])
@@ -41,7 +45,7 @@ def job_of(found: Sequence[Any], namespace: str) -> Job:
         max_attempts=int(fields["max_attempts"]),
         crashes=int(get("crashes", 0)),
         timeout_ms=number_of(get("timeout_ms")),
-        force_kill_on_timeout=False,
+        force_kill_on_timeout="force_kill" in fields,
         retry_delay=retry.delay,
         retry_backoff=retry.backoff,
         retry_delay_max=retry.delay_max,
@@ -53,12 +57,12 @@ def job_of(found: Sequence[Any], namespace: str) -> Job:
         cron_id=None,
         progress=number_of(get("progress")),
         output=None if output is None else Json(output),
-        steps=EMPTY_OBJECT,
+        steps=EMPTY_OBJECT if log is None else steps_as_read(steps_of(log, int(now))),
         error_history=Json(f"[{','.join(errors)}]"),
         failure_reason=None if reason is None or status is JobStatus.COMPLETED else FailureReason(reason),
         pending_reason="paused" if is_pending and is_paused else get("reason"),
         wait_until=wake_at if status is JobStatus.WAITING else None,
-        wait_token_id=None,
+        wait_token_id=UUID(fields["wait_token"]) if "wait_token" in fields else None,
         next_attempt_at=wake_at if is_pending and get("reason") == "retry" else None,
         locked_by=get("worker"),
         locked_at=instant_of(get("locked_at")),
@@ -82,6 +86,7 @@ def claimed_of(found: Sequence[Any], namespace: str) -> ClaimedJob:
         :11
     ]
     run_at, created_at = values[11:13]
+    stepped, force_kill = values[17:19]
     return ClaimedJob(
         id=UUID(id),
         namespace=namespace,
@@ -98,6 +103,8 @@ def claimed_of(found: Sequence[Any], namespace: str) -> ClaimedJob:
         run_at=instant_of(run_at or created_at),
         created_at=instant_of(created_at),
         locked_at=instant_of(locked_at),
+        has_steps=stepped is not None,
+        force_kill_on_timeout=force_kill is not None,
     )
 
 
@@ -108,11 +115,64 @@ def event_of(found: Sequence[Any], namespace: str) -> Event:
         id=int(position.partition("-")[0]),
         namespace=namespace,
         event=EventName(name),
-        job_id=UUID(job_id),
-        job_type=job_type,
+        job_id=UUID(job_id) if job_id else None,
+        job_type=job_type or None,
         tags=tags_of(tags),
         at=instant_of(at),
         data=Json(data) if data else EMPTY_OBJECT,
+    )
+
+
+def steps_of(log: Sequence[str], now: int) -> list[Step]:
+    """A step log as `lua/lib/steps.lua` keeps it, names and steps by turns, at an instant; the first stored first."""
+    kept = sorted(zip(log[::2], log[1::2], strict=True), key=lambda one: int(one[1].partition(" ")[0]))
+    return [step_of(name, text, now) for name, text in kept]
+
+
+def step_of(name: str, text: str, now: int) -> Step:
+    """One step as it is kept, at an instant: a sleep is over by then or not."""
+    _, kind, outcome, of, _, value = text.split(" ", 5)
+    if kind == StepKind.SLEEP:
+        ended = StepOutcome.OK if int(of) <= now else None
+        return Step(name=name, kind=StepKind.SLEEP, outcome=ended, until=instant_of(of))
+    return Step(
+        name=name,
+        kind=StepKind(kind),
+        outcome=None if outcome == _NONE else StepOutcome(outcome),
+        value=Json(value) if value else None,
+        token_id=None if of == _NONE else UUID(of),
+    )
+
+
+def steps_as_read(steps: Sequence[Step]) -> Json:
+    """As a job shows them: what is over. Put together as text, so that values come back as they came."""
+    members = [f"{orjson.dumps(one.name).decode()}:{_result_of(one)}" for one in steps if one.outcome]
+    return Json(f"{{{','.join(members)}}}")
+
+
+def _result_of(step: Step) -> str:
+    return '{"timeout":true}' if step.outcome is StepOutcome.TIMEOUT else f'{{"ok":{step.value or "null"}}}'
+
+
+def token_of(found: Sequence[Any], namespace: str) -> Token:
+    """What `lua/lib/tokens.lua` returns of a token."""
+    id, pairs, output = found
+    fields: dict[str, str] = dict(zip(pairs[::2], pairs[1::2], strict=True))
+    get = fields.get
+    status = TokenStatus(fields["status"])
+    ended_at = instant_of(get("ended_at"))
+    return Token(
+        id=UUID(id),
+        namespace=namespace,
+        status=status,
+        tags=tags_of(get("tags")),
+        job_id=UUID(fields["job"]) if "job" in fields else None,
+        name=get("name"),
+        output=None if output is None else Json(output),
+        timeout_at=instant_of(get("timeout_at")),
+        created_at=instant_of(fields["created_at"]),
+        completed_at=ended_at if status is TokenStatus.COMPLETED else None,
+        expired_at=ended_at if status is TokenStatus.TIMED_OUT else None,
     )
 
 

@@ -13,8 +13,10 @@ from dataqueue.storage.redis.jobs import RedisJobStore
 from dataqueue.storage.redis.namespaces import Namespaces
 from dataqueue.storage.redis.notifier import RedisNotifier
 from dataqueue.storage.redis.server import Server
+from dataqueue.storage.redis.steps import RedisStepLog
 from dataqueue.storage.redis.tally import RedisTally
 from dataqueue.storage.redis.tickets import RedisTicketStore
+from dataqueue.storage.redis.tokens import RedisTokenStore
 from dataqueue.storage.redis.upkeep import RedisUpkeep
 from dataqueue.storage.redis.workers import RedisWorkerRegistry
 
@@ -40,6 +42,12 @@ class RedisStorage:
         if namespace not in self._job_stores:
             self._job_stores[namespace] = RedisJobStore(self.server, self._namespaces, namespace)
         return self._job_stores[namespace]
+
+    def steps(self, namespace: str) -> RedisStepLog:
+        return RedisStepLog(self.server, namespace)
+
+    def tokens(self, namespace: str) -> RedisTokenStore:
+        return RedisTokenStore(self.server, self._namespaces, namespace)
 
     def events(self, namespace: str) -> RedisEventLog:
         if namespace not in self._event_logs:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
 from dataqueue.domain.retention import Retention
 from dataqueue.ids import new_id
-from dataqueue.storage.answers import Pruned, Staged
+from dataqueue.storage.answers import Expired, Pruned, Staged
 from dataqueue.storage.redis.enqueue import take_up_left_batches
+from dataqueue.storage.redis.expiring import LOOKED_AT, expire
 from dataqueue.storage.redis.instants import micros
 from dataqueue.storage.redis.looking import Looked, look_at
 from dataqueue.storage.redis.namespaces import Namespaces
@@ -30,7 +32,7 @@ class RedisUpkeep:
         self._pruning = Pruning(server, namespaces)
 
     async def stage(self, *, limit: int, namespace: str | None = None) -> Staged:
-        looks = await self._look_at(namespace, "due", "batches")
+        looks = await self._look_at(namespace, "due", "batches", *LOOKED_AT)
         found = _lowest_first(looks)
         next_due = [due for _, due in found if due > 0]
 
@@ -40,11 +42,27 @@ class RedisUpkeep:
             return int(moved)
 
         count = await _until(limit, [name for name, due in found if due <= 0], stage)
+        if count < limit:
+            tokens = [replace(one, lowest=one.lowest[2:]) for one in looks]
+            ended = await expire(self._server, tokens, limit=limit - count)
+            count += ended.resumed
+            next_due += ended.next_due
         # Last: a batch that cannot be taken up keeps no due job waiting.
         for one in looks:
             if one.lowest[1] is not None:
                 count += await take_up_left_batches(self._server, one.namespace)
         return Staged(count, min(next_due) / _SECOND if next_due else None)
+
+    async def expire_tokens(self, *, limit: int, namespace: str | None = None) -> Expired:
+        done = await expire(self._server, await self._look_at(namespace, *LOOKED_AT), limit=limit)
+        return Expired(done.count, frozenset(done.woken))
+
+    async def prune_tokens(self, *, keep: timedelta, limit: int, namespace: str | None = None) -> int:
+        async def prune(name: str, room: int) -> int:
+            return int(await self._server.run("upkeep/prune_tokens", name, micros(keep), room))
+
+        found = _lowest_first(await self._look_at(namespace, "spent"))
+        return await _until(limit, [name for name, ended in found if ended < -micros(keep)], prune)
 
     async def reclaim(self, *, limit: int, max_crashes: int, namespace: str | None = None) -> int:
         async def reclaim(name: str, room: int) -> int:

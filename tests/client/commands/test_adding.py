@@ -24,6 +24,7 @@ def test_every_option_reaches_the_job(dataqueue: Command, api: Api, job_type: st
     own = str(new_id())
     options = (
         "--tag a -t b/c --run-at 2030-01-02T04:04:05+01:00 --priority -7 --key k1 --max-attempts 9 --timeout 1.5s "
+        "--force-kill-on-timeout "
         f"--retry-delay 2m --no-retry-backoff --retry-delay-max 1h --dead-letter buried --id {own}"
     )
     done = dataqueue("jobs", "add", job_type, '{"n": [1, null]}', *options.split())
@@ -31,8 +32,8 @@ def test_every_option_reaches_the_job(dataqueue: Command, api: Api, job_type: st
     shown = {
         "job_type": job_type, "payload": {"n": [1, None]}, "tags": ["a", "b/c"],
         "run_at": "2030-01-02T03:04:05.000000Z", "priority": -7,
-        "idempotency_key": "k1", "max_attempts": 9, "timeout_ms": 1500, "retry_delay": 120,
-        "retry_backoff": False, "retry_delay_max": 3600, "dead_letter_job_type": "buried",
+        "idempotency_key": "k1", "max_attempts": 9, "timeout_ms": 1500, "force_kill_on_timeout": True,
+        "retry_delay": 120, "retry_backoff": False, "retry_delay_max": 3600, "dead_letter_job_type": "buried",
     }  # fmt: skip
     assert {name: value for name, value in api.job(own).items() if name in shown} == shown
 

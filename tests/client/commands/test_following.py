@@ -32,6 +32,20 @@ def test_it_is_narrowed_and_as_json_it_is_what_the_api_says(api: Api, job_type: 
     following.kill()
 
 
+def test_a_token_that_belongs_to_no_job_is_told_without_one(dataqueue: Command, api: Api, job_type: str) -> None:
+    [token] = dataqueue("tokens", "create", "--tag", job_type, "--json").json
+    options = ("--tag", job_type, "--after", "start")
+    following = started("events", *options, url=api.url)
+    assert following.stdout is not None
+    told = following.stdout.readline().decode().rstrip("\n").split("\t")
+    assert (told[1:4], json.loads(told[4])["token_id"]) == (["token:created", "", ""], token["id"])
+    following.kill()
+    terminal = Terminal("events", *options, url=api.url)
+    terminal.until(f"token:created     token_id={token['id']}")
+    terminal.types("\x03")
+    assert terminal.code() == 130
+
+
 def test_on_a_terminal_a_line_is_for_people(api: Api, job_type: str) -> None:
     job_id = api.enqueue(job_type)
     terminal = Terminal("events", "--job", job_id, "--after", "start", url=api.url)

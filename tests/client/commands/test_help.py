@@ -11,12 +11,15 @@ import pytest
 
 from dataqueue.domain.filters import TagMode
 from dataqueue.domain.job import JobStatus
+from dataqueue.domain.tokens import TokenStatus
 from tests.client.commands.command import ROOT, Command
-from workers import cli_filters, cli_stats, cli_waiting
+from workers import cli_filters, cli_stats, cli_tokens, cli_waiting
 
 COMMANDS: Final = [
     ("jobs",),
     *(("jobs", name) for name in ("list", "get", "add", "watch", "cancel", "retry", "import")),
+    ("tokens",),
+    *(("tokens", name) for name in ("create", "get", "list", "complete")),
     ("events",),
     ("tags",),
     ("stats",),
@@ -39,7 +42,7 @@ def test_help_is_a_help(dataqueue: Command, command: tuple[str, ...]) -> None:
         done = dataqueue(*command, option)
         assert (done.code, done.err) == (0, "")
         assert done.out.startswith(f"Usage: dataqueue {' '.join(command)} ")
-        if command != ("jobs",):
+        if command not in {("jobs",), ("tokens",)}:
             assert "Example" in done.out
             assert "--json" in done.out
             assert "--key-file" in done.out
@@ -57,9 +60,11 @@ def test_the_page_about_the_command_line_names_every_command_and_no_option_that_
     dataqueue: Command,
 ) -> None:
     page = (ROOT / "docs/cli.md").read_text()
-    for command in COMMANDS[1:]:
+    for command in COMMANDS:
+        if command in {("jobs",), ("tokens",)}:
+            continue
         assert f"$ dataqueue {' '.join(command)} " in page or f"$ dataqueue {' '.join(command)}\n" in page
-    asked = re.findall(r"^\$ dataqueue ((?:jobs |workers )?\w+)(.*)$", page, re.MULTILINE)
+    asked = re.findall(r"^\$ dataqueue ((?:jobs |tokens |workers )?\w+)(.*)$", page, re.MULTILINE)
     assert len(asked) > 15
     for words, rest in asked:
         shown = dataqueue(*words.split(), "--help").out
@@ -71,6 +76,7 @@ def test_the_page_about_the_command_line_names_every_command_and_no_option_that_
 def test_the_words_of_the_options_are_those_of_the_domain() -> None:
     statuses = [status.value for status in JobStatus]
     assert [status.value for status in cli_filters.Status] == statuses
+    assert [status.value for status in cli_tokens.Status] == [status.value for status in TokenStatus]
     assert set(get_args(cli_filters.TagMode)) == {mode.value for mode in TagMode}
     assert [column.title for column in cli_stats.COUNTS] == [status.upper() for status in statuses]
     assert {status for status in JobStatus if status.is_terminal} == cli_waiting.ENDED

@@ -3,7 +3,7 @@
 with candidate as materialized (
     select
 -- include: lib/event_as_read.sql
-    from dataqueue.event e join dataqueue.job_type t on t.id = e.job_type_id
+    from dataqueue.event e left join dataqueue.job_type t on t.id = e.job_type_id
     where e.id > :after and e.id <= :until and e.namespace_id = :namespace_id
     order by e.id limit :budget
 ), last as (

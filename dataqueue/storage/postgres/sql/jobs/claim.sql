@@ -40,7 +40,7 @@ with served as materialized (
     from taken, (select ', "worker_id" : ' || to_json(cast(:worker_id as text)) || '}' as rest) as told
 )
 select j.id, j.seq, t.name as job_type, s.payload, s.tags, j.rank, j.attempts, j.max_attempts, j.crashes,
-    j.invocation, s.options, j.run_at, j.created_at, j.locked_at
+    j.invocation, s.options, j.run_at, j.created_at, j.locked_at, j.has_steps
 from taken j
 join dataqueue.current_specs(array(select id from due)) s on s.id = j.id  -- not by our snapshot: an edit may be younger
 join served t on t.id = j.job_type_id

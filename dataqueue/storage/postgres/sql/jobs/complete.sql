@@ -1,4 +1,4 @@
--- Processing -> completed, also where a cancel was requested: the work is done.
+-- Processing -> completed, also where a cancel was requested: the work is done. Without an output what was noted stays.
 with given as materialized (
     select distinct on (id, invocation) *
     from unnest(cast(:ids as uuid[]), cast(:invocations as int[]), cast(:outputs as text[]))

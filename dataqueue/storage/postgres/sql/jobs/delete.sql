@@ -5,5 +5,6 @@ with held as materialized (
     order by id for update
 ),
 -- include: lib/deleted.sql
-select h.id, h.status, t.name as job_type, c.id is not null as is_changed
+select h.id, h.status, t.name as job_type, c.id is not null as is_changed,
+    coalesce(c.has_steps, false) as has_steps
 from held h join dataqueue.job_type t on t.id = h.job_type_id left join changed c on c.id = h.id;

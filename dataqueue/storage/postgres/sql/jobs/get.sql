@@ -1,6 +1,9 @@
 -- One job as read.
-with wanted as materialized (
-    select * from dataqueue.job where id = :id and namespace_id = :namespace_id
-)
+select read.*,
+-- include: lib/steps_as_read.sql
+from (
+    with wanted as materialized (
+        select * from dataqueue.job where id = :id and namespace_id = :namespace_id
+    )
 -- include: lib/job_as_read.sql
-;
+) as read;

@@ -1,5 +1,5 @@
--- The only list of a job's columns as read: of the rows of dataqueue.job in wanted. Each other table is reached by its
--- key, in one scan for all of them. Every row has its partners (a result or none), so full joins find what inner ones
+-- The only list of a job's columns as read, but for its steps (lib/steps_as_read): of the rows of dataqueue.job in wanted.
+-- Each other table is reached by its key, in one scan for all of them. Every row has its partners (a result or none), so full joins find what inner ones
 -- would; but they are never done by nested loops, which the planner likes for it expects ten jobs where there may be 1,000.
 , specs as materialized (
     select * from dataqueue.job_spec where id = any(array(select id from wanted))
@@ -20,9 +20,13 @@ select j.id, coalesce(s.new_type, t.name) as job_type, s.payload, j.status, -j.r
     case when j.status <> 'completed' then r.failure_reason end as failure_reason,
     case when j.status = 'pending' and t.paused then 'paused' else j.pending_reason end as pending_reason,
     case when j.status = 'waiting' then j.wake_at end as wait_until,
+    case when j.status = 'waiting' and j.has_steps then (
+        select w.token_id from dataqueue.step w
+        where w.job_id = j.id and w.kind = 'token' and w.outcome is null and w.awaited_by = j.invocation
+        order by w.seq limit 1) end as wait_token_id,
     case when j.status = 'pending' and j.pending_reason = 'retry' then j.wake_at end as next_attempt_at,
     j.worker_id as locked_by, j.locked_at, j.lease_expires_at, j.cancel_requested, j.created_at, j.updated_at,
-    j.started_at, j.ended_at as completed_at, j.last_retried_at, j.last_failed_at, j.last_cancelled_at, j.seq
+    j.started_at, j.ended_at as completed_at, j.last_retried_at, j.last_failed_at, j.last_cancelled_at, j.seq, j.has_steps
 from wanted j
 full join specs s on s.id = j.id
 full join types t on t.id = j.job_type_id

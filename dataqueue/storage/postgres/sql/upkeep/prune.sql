@@ -7,4 +7,4 @@ with held as materialized (
     order by j.id for update of j skip locked
 ),
 -- include: lib/deleted.sql
-select id from changed;
+select id, has_steps from changed;

@@ -5,7 +5,8 @@
 -- include: lib/log.lua
 -- include: lib/lists.lua
 local RETURNED = {'type', 'tags', 'rank', 'attempts', 'max_attempts', 'crashes', 'invocation', 'timeout_ms', 'retry_delay',
-    'retry_backoff', 'retry_delay_max', 'run_at', 'created_at', 'seq', 'event', 'resumes', 'started_at'}
+    'retry_backoff', 'retry_delay_max', 'run_at', 'created_at', 'seq', 'event', 'resumes', 'started_at', 'stepped',
+    'force_kill'}
 local limit, worker, lease_ends = tonumber(ARGV[2]), ARGV[3], whole(now + tonumber(ARGV[5]))
 local told = ', "worker_id": ' .. ARGV[4] .. '}'
 

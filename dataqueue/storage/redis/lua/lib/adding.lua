@@ -2,7 +2,7 @@
 -- include: lib/lists.lua
 -- include: lib/minutes.lua
 -- Nothing -> pending. Jobs come as four values each: id, type, payload, and what else was asked for as JSON, empty where
--- nothing was: rank, run_at or delay, max_attempts, timeout_ms as numbers; tags (a JSON array), key, retry_delay,
+-- nothing was: rank, run_at or delay, max_attempts, timeout_ms, force_kill (1) as numbers; tags (a JSON array), key, retry_delay,
 -- retry_backoff, retry_delay_max, dead_type as texts; reusable: true where a job that is gone may have had the id.
 local WIDTH = 4
 local SETTINGS = {'max_attempts', 'timeout_ms', 'retry_delay', 'retry_backoff', 'retry_delay_max'}
@@ -89,6 +89,7 @@ local function add_jobs(values, from, again)
         end
         store_settings(fields, asked, set)
         store('dead_type', asked.dead_type)
+        store('force_kill', asked.force_kill)
         store('tags', asked.tags)
         store('key', asked.key)
         store('rank', asked.rank)

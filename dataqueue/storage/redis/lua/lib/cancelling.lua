@@ -12,7 +12,7 @@ local function end_cancelled(id, job, moved_on)
         leave_queue(id, job)
     end
     tell(id, job, 'job:cancelled')
-    redis.call('HDEL', job_key(id), 'reason', 'wake_at', 'resumes', unpack(LEFT_BY_A_LEASE))
+    redis.call('HDEL', job_key(id), 'reason', 'wake_at', 'wait_token', 'resumes', unpack(LEFT_BY_A_LEASE))
     redis.call('HSET', job_key(id), 'status', 'cancelled', 'ended_at', now_text, 'updated_at', now_text,
         'cancelled_at', now_text, 'ended_by', 'job:cancelled', 'event', job.event)
     if moved_on ~= 0 then

@@ -1,6 +1,7 @@
 -- include: lib/jobs.lua
 -- include: lib/lists.lua
 -- include: lib/names.lua
+-- include: lib/ties.lua
 -- Delete a job, as job_of reads it: completed, failed or cancelled -> gone, with all that belonged to it. What happened to
 -- it stays in the log. Says whether it did; in another status it is left alone.
 -- For the caller to end with: write_down(), forget_names().
@@ -13,6 +14,10 @@ local function delete_job(id, job)
         redis.call('HDEL', key('keys'), job.key)
     end
     redis.call('UNLINK', job_key(id), key('payload:' .. id), key('output:' .. id), key('errors:' .. id))
+    if job.stepped then
+        redis.call('UNLINK', key('steps:' .. id))
+        cut_or_loosen_ties(id, job.event)
+    end
     add(key('gone'), job.event, id)
     strike(id, job, job.status)
     strike_by_rank(id, job)

@@ -1,7 +1,7 @@
 -- include: lib/keys.lua
 -- Events as they stand in the log: {'<position>-0', {'name', …, 'job', …, 'type', …, 'at', …, 'tags', …, 'before', …,
 -- 'data', …}}, always in this order (lib/log.lua).
-local NAME, JOB, TYPE, TAGS, BEFORE, DATA = 2, 4, 6, 10, 12, 14
+local NAME, JOB, TYPE, AT, TAGS, BEFORE, DATA = 2, 4, 6, 8, 10, 12, 14
 local PIECE = 20
 local MOST_DATA = 4194304
 local events_key, log_key = key('events'), key('log')

@@ -2,8 +2,7 @@
 -- include: lib/instant.lua
 -- include: lib/filters.lua
 -- Where to look for the jobs that a filter asks for: lists that hold all of them between two instants, as few others as can
--- be. A window is {low, high, seq}: from one created_at to another, and of those of the latter what has a smaller seq; each
--- may be nil.
+-- be, each with a window (lib/readers.lua).
 local function every_list(wanted, family, names)
     local lists = {}
     for _, status in ipairs(wanted.statuses) do
@@ -72,7 +71,7 @@ end
 
 local function narrowed(window, bounds)
     if window.high and window.high <= bounds[2] then
-        return {low = math.max(window.low or 0, bounds[1]), high = window.high, seq = window.seq}
+        return {low = math.max(window.low or 0, bounds[1]), high = window.high, before = window.before}
     end
     return {low = math.max(window.low or 0, bounds[1]), high = bounds[2]}
 end

@@ -2,7 +2,7 @@
 -- A job as a script handles it: what every transition looks at. Counters that are not stored are zero, the rest is nil;
 -- listed_at is created_at as text.
 local FIELDS = {'status', 'type', 'invocation', 'seq', 'created_at', 'run_at', 'rank', 'attempts', 'max_attempts', 'crashes',
-    'wake_at', 'tags', 'event', 'cancel', 'resumes', 'reason', 'worker', 'ended_by', 'key'}
+    'wake_at', 'tags', 'event', 'cancel', 'resumes', 'reason', 'worker', 'ended_by', 'key', 'stepped'}
 local FIRST_NUMBER, LAST_NUMBER = 3, 11
 
 -- nil when there is none.

@@ -16,12 +16,13 @@ local function next_position()
     return last_position
 end
 
--- Tell of a job (its type, tags and event, the position of its last one) what happened; data is JSON or nil. The new
--- position is in job.event, for the caller to store.
-local function tell(id, job, name, data)
+-- Tell of a job (its type, tags and event, the position of its last one) what happened; data is JSON or nil, tags are given
+-- where they are not the job's. The new position is in job.event, for the caller to store. Job and type are empty where it
+-- is about none.
+local function tell(id, job, name, data, tags)
     local position = whole(next_position())
     redis.call('XADD', events_key, position .. '-0', 'name', name, 'job', id, 'type', job.type, 'at', now_text, 'tags',
-        job.tags or '', 'before', job.event or '', 'data', data or '')
+        tags or job.tags or '', 'before', job.event or '', 'data', data or '')
     job.event = position
 end
 

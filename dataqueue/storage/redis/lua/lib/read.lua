@@ -1,4 +1,5 @@
--- include: lib/keys.lua
+-- include: lib/instant.lua
+-- include: lib/steps.lua
 local paused_types = {}
 
 local function is_paused(job_type)
@@ -16,12 +17,15 @@ local function as_read(id)
     if #pairs_of == 0 then
         return nil
     end
-    local job_type
+    local job_type, has_steps
     for position = 1, #pairs_of, 2 do
         if pairs_of[position] == 'type' then
             job_type = pairs_of[position + 1]
+        elseif pairs_of[position] == 'stepped' then
+            has_steps = true
         end
     end
     return {id, pairs_of, redis.call('GET', key('payload:' .. id)), redis.call('GET', key('output:' .. id)),
-        redis.call('LRANGE', key('errors:' .. id), 0, -1), is_paused(job_type)}
+        redis.call('LRANGE', key('errors:' .. id), 0, -1), is_paused(job_type),
+        has_steps and redis.call('HGETALL', log_of(id)) or false, now_text}
 end
