@@ -6,9 +6,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from dataqueue.context import JobContext, JobToken, TokenResult
+from dataqueue.domain.claimed import ClaimedJob
 from dataqueue.domain.events import Event, EventFilter, EventName
 from dataqueue.domain.filters import JobFilter, Position, Range, TagMode
-from dataqueue.domain.job import ClaimedJob, Enqueued, Job, JobStatus
+from dataqueue.domain.job import Enqueued, Job, JobStatus
 from dataqueue.domain.retention import Retention
 from dataqueue.domain.tokens import Token, TokenFilter, TokenPosition, TokenStatus
 from dataqueue.errors import (

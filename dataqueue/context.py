@@ -12,8 +12,9 @@ from uuid import UUID
 from pydantic_core import from_json
 
 from dataqueue import job_fields as fields
+from dataqueue.domain.claimed import ClaimedJob
 from dataqueue.domain.durations import parse_duration
-from dataqueue.domain.job import EARLIEST, LATEST, NULL, ClaimedJob, Note
+from dataqueue.domain.job import EARLIEST, LATEST, NULL, Note
 from dataqueue.domain.limits import LONGEST_TIMEOUT_MS
 from dataqueue.domain.steps import StepOutcome
 from dataqueue.domain.tokens import NewToken
@@ -91,7 +92,10 @@ class JobContext:
         attempt; so does one whose process dies before its result is stored: see `step_id`.
         """
         self._check_durable("run")
-        return self._invocation.run(name, functools.partial(function, *args, **kwargs))
+        if not callable(function):
+            raise Invalid(f"run: step {name!r}: give the function and its arguments, as in ctx.run({name!r}, f, x)")
+        work = self._invocation.run(name, functools.partial(function, *args, **kwargs))
+        return self._invocation.promise(f"run({name!r}, …)", work)
 
     def wait_for(
         self,
@@ -114,7 +118,7 @@ class JobContext:
         if (duration is None) is not bool(asked):
             raise Invalid("wait_for: say how long, by a timedelta or by units as in wait_for(hours=24)")
         delay = _duration_of(asked if duration is None else duration, "wait_for")
-        return self._invocation.sleep(name, delay=delay)
+        return self._invocation.promise("wait_for(…)", self._invocation.sleep(name, delay=delay))
 
     def wait_until(self, instant: datetime, *, name: str | None = None) -> Coroutine[Any, Any, None]:
         """Wait for an instant, without a worker. It must have a time zone."""
@@ -123,7 +127,8 @@ class JobContext:
             raise Invalid("wait_until: the datetime has no time zone; say which it is in, as datetime(…, tzinfo=UTC)")
         if not EARLIEST <= instant < LATEST:
             raise Invalid(f"wait_until: the years from {EARLIEST.year} to {LATEST.year - 1} can be waited for")
-        return self._invocation.sleep(name, until=instant.astimezone(UTC))
+        work = self._invocation.sleep(name, until=instant.astimezone(UTC))
+        return self._invocation.promise("wait_until(…)", work)
 
     def wait_for_token(
         self, token: JobToken | UUID | str, *, name: str | None = None
@@ -132,7 +137,7 @@ class JobContext:
         token."""
         self._check_durable("wait_for_token")
         token_id = token.id if isinstance(token, JobToken) else fields.uuid(token, ("token",))
-        return self._wait_for_token(name, token_id)
+        return self._invocation.promise("wait_for_token(…)", self._wait_for_token(name, token_id))
 
     def create_token(
         self, *, timeout: float | timedelta | str | None = None, tags: Sequence[str] = (), name: str | None = None
@@ -141,7 +146,8 @@ class JobContext:
         never expires."""
         self._check_durable("create_token")
         lifetime = None if timeout is None else _duration_of(timeout, "timeout")
-        return self._create_token(name, NewToken(id=new_id(), timeout=lifetime, tags=fields.tags(tags, ("tags",))))
+        new = NewToken(id=new_id(), timeout=lifetime, tags=fields.tags(tags, ("tags",)))
+        return self._invocation.promise("create_token(…)", self._create_token(name, new))
 
     def set_progress(self, percent: float) -> Awaitable[None]:
         """Say how far the job is: 0 to 100, rounded. Said often, it is written now and then; the last one lands.
@@ -151,7 +157,7 @@ class JobContext:
         given: object = percent
         if isinstance(given, bool) or not isinstance(given, int | float) or not 0 <= given <= 100:
             raise Invalid("set_progress: give a number from 0 to 100")
-        self._work.note(Note(progress=int(given + 0.5)))
+        self._invocation.note(Note(progress=int(given + 0.5)))
         return _DONE
 
     def set_output(self, value: object) -> Awaitable[None]:
@@ -159,7 +165,7 @@ class JobContext:
         `set_progress`, for the rest."""
         output = NULL if value is None else encode_output(value)
         self._invocation.output = output
-        self._work.note(Note(output=output))
+        self._invocation.note(Note(output=output))
         return _DONE
 
     def prolong(self, ms: int | None = None) -> None:

@@ -13,8 +13,9 @@ from types import SimpleNamespace
 from typing import Any, Final, TypeVar, get_args, get_type_hints
 
 from dataqueue.context import JobContext
+from dataqueue.domain.claimed import ClaimedJob
 from dataqueue.domain.durations import parse_duration
-from dataqueue.domain.job import ClaimedJob, Json
+from dataqueue.domain.job import Json
 from dataqueue.domain.names import NAME_RULE, is_name
 from dataqueue.errors import Invalid
 from dataqueue.payloads import ANYTHING, reader_of

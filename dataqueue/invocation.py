@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
 from pydantic_core import from_json
 
-from dataqueue.domain.job import NULL, ClaimedJob, Json
+from dataqueue.domain.claimed import ClaimedJob
+from dataqueue.domain.job import NULL, Json, Note
 from dataqueue.domain.steps import NewStep, Step, StepKind, Wait
 from dataqueue.domain.tokens import NewToken
 from dataqueue.errors import Invalid
@@ -23,8 +24,11 @@ from dataqueue.json_text import Unstorable, json_text
 from dataqueue.replay import Replay
 from dataqueue.work import Work
 
+T = TypeVar("T")
+
 _SPINS: Final = 20
 """Times that the loop goes round, so that what runs beside a wait gets to where it waits or works too."""
+_NOTHING: Final = Replay(())
 _STEP: Final[ContextVar[tuple[Invocation, str] | None]] = ContextVar("step", default=None)
 
 
@@ -42,21 +46,45 @@ class Invocation:
     def __init__(self, job: ClaimedJob, work: Work, *, main: asyncio.Task[Any] | None = None) -> None:
         """`main`: the task in which the handler is called."""
         self._job, self._work, self._main = job, work, main
-        self._replay = Replay(())
+        self._replay, self._is_replaying = _NOTHING, False
+        self._held_back: Note | None = None
+        self._promised: list[str] = []
         self._counts = {"wait": 0, "token": 0}
-        self._beside: WeakKeyDictionary[asyncio.Task[Any], list[str]] = WeakKeyDictionary()
+        self._beside: WeakKeyDictionary[asyncio.Task[Any], list[str]] | None = None
         self._own_tokens: set[UUID] = set()
         self._waits: list[Wait] = []
         self._is_parked = False
-        self._running, self._quiet = 0, asyncio.Event()
+        self._running = 0
+        self._quiet: asyncio.Event | None = None
         self.output: Json | None = None
         """As the handler has set it."""
 
     async def load(self) -> None:
         """Read the step log, before the handler is called: to meet what is in it then takes no time, and the parts of
         a handler come to it in the same order each time."""
-        if self._job.has_steps:
-            self._replay = Replay(await self._work.steps())
+        self._replay = Replay(await self._work.steps() if self._job.has_steps else ())
+        self._is_replaying = self._replay.is_behind
+
+    def promise(self, call: str, work: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
+        """The same work. A handler that returns without having awaited it has forgotten something: see `finish`."""
+        self._promised.append(call)
+        return self._kept(call, work)
+
+    def note(self, note: Note) -> None:
+        """Keep what the handler says. What it says while it goes over what it has done before was said then, and would
+        take its progress back: of that only the last word counts, once it goes on to something new."""
+        if self._held_back is not None:
+            note, self._held_back = self._held_back.followed_by(note), None
+        if self._is_replaying:
+            self._held_back = note
+        else:
+            self._work.note(note)
+
+    def finish(self) -> None:
+        """The handler has returned. Invalid, if a step or a wait was forgotten."""
+        if self._promised:
+            raise Invalid(f"ctx.{self._promised[0]} was never awaited: write `await ctx.{self._promised[0]}`")
+        self._go_on()
 
     @property
     def is_parked(self) -> bool:
@@ -66,16 +94,36 @@ class Invocation:
     async def waits(self) -> tuple[Wait, ...]:
         """What the handler, which has ended, waits for. NonDeterministicHandler, if it should have waited for something
         else before."""
-        for _ in range(_SPINS):
+        for _ in range(_SPINS if self._beside else 0):
             await asyncio.sleep(0)
         for wait in self._waits:
             self._replay.check_new_wait(wait.name, wait.kind)
         return tuple(self._waits)
 
+    def _meet(self, name: str, kind: StepKind, *, token_id: UUID | None = None) -> Step | None:
+        step = self._replay.meet(name, kind, token_id=token_id)
+        if step is None:
+            self._go_on()
+        elif not self._replay.is_behind:
+            # What is said from here on is new; what was held back so far comes with it, or at the end.
+            self._is_replaying = False
+        return step
+
+    async def _kept(self, call: str, work: Coroutine[Any, Any, T]) -> T:
+        self._promised.remove(call)
+        return await work
+
+    def _go_on(self) -> None:
+        """To something that no earlier invocation has done."""
+        self._is_replaying = False
+        if self._held_back is not None:
+            held_back, self._held_back = self._held_back, None
+            self._work.note(held_back)
+
     async def run(self, name: str, function: functools.partial[Any]) -> Any:
         """See `JobContext.run`."""
         self._name("run", name)
-        if (step := self._replay.meet(name, StepKind.RUN)) is None:
+        if (step := self._meet(name, StepKind.RUN)) is None:
             with self.under_way(name):
                 step = await self._run_anew(name, function)
         return _value_of(step)
@@ -83,14 +131,14 @@ class Invocation:
     async def sleep(self, name: str | None, *, until: datetime | None = None, delay: timedelta | None = None) -> None:
         """See `JobContext.wait_for` and `wait_until`."""
         name = self._name("wait", name)
-        step = self._replay.meet(name, StepKind.SLEEP)
+        step = self._meet(name, StepKind.SLEEP)
         if step is None or step.outcome is None:
             await self._park(Wait(name=name, until=until, delay=delay))
 
     async def token_step(self, name: str | None, token_id: UUID) -> Step:
         """The step of a wait for a token, once that is over. See `JobContext.wait_for_token`."""
         name = self._name("wait", name)
-        step = self._replay.meet(name, StepKind.TOKEN, token_id=token_id)
+        step = self._meet(name, StepKind.TOKEN, token_id=token_id)
         if step is None and token_id not in self._own_tokens:
             with self.under_way(name):
                 await self._work.token(token_id)
@@ -102,7 +150,7 @@ class Invocation:
     async def create_token(self, name: str | None, new: NewToken) -> tuple[UUID, str]:
         """The id and the callback URL of the token that was made under the name. See `JobContext.create_token`."""
         name = self._name("token", name)
-        step = self._replay.meet(name, StepKind.CREATE_TOKEN)
+        step = self._meet(name, StepKind.CREATE_TOKEN)
         with self.under_way(name):
             if step is None:
                 step = await self._store(NewStep(name=name, token=new))
@@ -126,7 +174,7 @@ class Invocation:
             yield
         finally:
             self._running -= 1
-            if not self._running:
+            if not self._running and self._quiet is not None:
                 self._quiet.set()
 
     async def _run_anew(self, name: str, function: functools.partial[Any]) -> Step:
@@ -152,6 +200,7 @@ class Invocation:
     async def _park(self, wait: Wait) -> None:
         if (step := self._step()) is not None:
             raise Invalid(f"wait {wait.name!r} is inside step {step!r}: a step cannot wait, only the handler can")
+        self._go_on()
         self._waits.append(wait)
         try:
             await self._rest()
@@ -167,6 +216,7 @@ class Invocation:
         spins = 0
         while spins < _SPINS and not self._is_parked:
             if self._running:
+                self._quiet = self._quiet or asyncio.Event()
                 self._quiet.clear()
                 await self._quiet.wait()
                 spins = 0
@@ -188,6 +238,8 @@ class Invocation:
         whatever was done before it in another task may take another time when it is replayed."""
         task = asyncio.current_task()
         if task is not None and task is not self._main:
+            if self._beside is None:
+                self._beside = WeakKeyDictionary()
             earlier = self._beside.setdefault(task, [])
             if name is None and earlier != (["token"] if what == "wait" else [])[: len(earlier)]:
                 raise Invalid(f"this {what} is beside other parts of the handler, and not the first: give it a name")

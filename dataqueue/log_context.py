@@ -7,7 +7,7 @@ from typing import Final
 
 from structlog.typing import EventDict, WrappedLogger
 
-from dataqueue.domain.job import ClaimedJob
+from dataqueue.domain.claimed import ClaimedJob
 
 request_in_hand: Final[ContextVar[str | None]] = ContextVar("request_in_hand", default=None)
 """The request id of what this process is answering."""

@@ -20,3 +20,17 @@ create index token_of_job on dataqueue.token (job_id) where job_id is not null;
 create index token_ended on dataqueue.token (ended_at) where job_id is null and status <> 'waiting';
 -- What URLs are signed with that complete a token without a key.
 create table dataqueue.signing (is_it boolean primary key default true check (is_it), secret bytea not null);
+
+-- The step logs of jobs as they are now, see current_specs: of each, unless it is large, a JSON array of name, kind, outcome,
+-- value (its text, so that nobody reads numbers into it), token and end of sleep of each step, in the order of storing.
+create function dataqueue.current_steps(ids uuid[])
+returns table (job_id uuid, steps json) language sql volatile strict rows 100 as $$
+    with small as materialized (
+        select s.job_id from dataqueue.step s where s.job_id = any(ids)
+        group by s.job_id having count(*) <= 100 and coalesce(sum(pg_column_size(s.value)), 0) <= 32768
+    )
+    select s.job_id, json_agg(json_build_array(s.name, s.kind, s.outcome, cast(s.value as text), s.token_id,
+        dataqueue.wire_instant(s.until)) order by s.seq)
+    from dataqueue.step s where s.job_id = any(array(select small.job_id from small))
+    group by s.job_id
+$$;

@@ -10,10 +10,11 @@ from benchmarks.figures import Figure
 from benchmarks.processes import say
 from benchmarks.redis_ground import RedisGround
 from benchmarks.redis_looking import ServerLook
+from dataqueue.domain.claimed import ClaimedJob
 from dataqueue.domain.edit import JobEdit
 from dataqueue.domain.events import EventFilter
 from dataqueue.domain.filters import JobFilter
-from dataqueue.domain.job import ClaimedJob, Failure, JobStatus, Json, Lease, NewJob
+from dataqueue.domain.job import Failure, JobStatus, Json, Lease, NewJob
 from dataqueue.domain.lifecycle import Verb
 from dataqueue.domain.retention import Retention
 from dataqueue.ids import new_id

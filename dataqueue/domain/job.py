@@ -99,35 +99,6 @@ class Lease:
     invocation: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimedJob:
-    """A job in a worker's hands: what a handler needs, never outputs or history."""
-
-    id: UUID
-    namespace: str
-    job_type: str
-    payload: Json
-    tags: tuple[str, ...]
-    priority: int
-    attempts: int
-    max_attempts: int
-    crashes: int
-    invocation: int
-    timeout_ms: int | None
-    retry: RetryPolicy
-    run_at: datetime
-    created_at: datetime
-    locked_at: datetime
-    """When it was claimed, by the storage's clock, as the two before."""
-    force_kill_on_timeout: bool = False
-    has_steps: bool = False
-    """Whether there is anything in its step log."""
-
-    @property
-    def lease(self) -> Lease:
-        return Lease(self.id, self.invocation)
-
-
 @dataclass(frozen=True, slots=True)
 class Failure:
     """How an attempt failed. `retry_after` None means that it is not worth another attempt."""
@@ -146,6 +117,14 @@ class Note:
     progress: int | None = None
     output: Json | None = None
     prolonged_ms: int | None = None
+
+    def followed_by(self, later: Note) -> Note:
+        """Both in one; where both say something the later one counts."""
+        return Note(
+            progress=self.progress if later.progress is None else later.progress,
+            output=self.output if later.output is None else later.output,
+            prolonged_ms=self.prolonged_ms if later.prolonged_ms is None else later.prolonged_ms,
+        )
 
 
 class Reported(StrEnum):

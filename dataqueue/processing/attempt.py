@@ -10,7 +10,8 @@ from typing import Final
 import structlog
 
 from dataqueue.context import JobContext
-from dataqueue.domain.job import ClaimedJob, Failure, FailureReason
+from dataqueue.domain.claimed import ClaimedJob
+from dataqueue.domain.job import Failure, FailureReason
 from dataqueue.errors import LeaseLost, NonDeterministicHandler
 from dataqueue.handlers import Handler, Reject, Retry
 from dataqueue.invocation import Invocation, Suspension
@@ -85,6 +86,7 @@ def _besides_suspension(error: BaseException) -> BaseException | None:
 
 
 def _completed_with(invocation: Invocation, value: object) -> Completed:
+    invocation.finish()
     return completed(value) if invocation.output is None else Completed(invocation.output)
 
 

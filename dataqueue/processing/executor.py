@@ -11,7 +11,8 @@ from typing import Final
 
 import structlog
 
-from dataqueue.domain.job import ClaimedJob, Note
+from dataqueue.domain.claimed import ClaimedJob
+from dataqueue.domain.job import Note
 from dataqueue.handlers import Handler, HandlerRegistry
 from dataqueue.outcome import Gone, Outcome, Released
 from dataqueue.processing.attempt import attempt, attempt_sync, failed, timed_out

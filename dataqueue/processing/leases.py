@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from enum import Enum, auto
 from typing import Final
 
-from dataqueue.domain.job import ClaimedJob, Lease
+from dataqueue.domain.claimed import ClaimedJob
+from dataqueue.domain.job import Lease
 from dataqueue.work import OnTimeout, Work
 
 _LEAST_MARGIN: Final = 1.0

@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 
 _LARGEST_WRITE: Final = 4 << 20
 _ROW: Final = 200
-_MOST_LOGS: Final = 50
+_MOST_LOGS: Final = 100
 
 T = TypeVar("T")
 
@@ -96,7 +96,8 @@ class LocalWork:
         return self._held.cancelled
 
     async def steps(self) -> Sequence[Step]:
-        return await self._durable.steps_of(self._held)
+        steps = self._held.job.steps
+        return await self._durable.steps_of(self._held) if steps is None else steps
 
     async def save_step(self, step: NewStep) -> Step:
         return await self._durable.save(self._held, step)
@@ -134,13 +135,14 @@ class LocalWork:
 
 async def _patiently(held: Held, ask: Callable[[], Awaitable[T]]) -> T:
     """Ask again while the storage is away and the job is still ours."""
-    backoff = Backoff()
+    backoff: Backoff | None = None
     while True:
         try:
             return await ask()
         except StorageUnavailable:
             if not held.runs_undisturbed:
                 raise
-            if backoff.failures == 0:
+            if backoff is None:
                 log.warning("steps.waiting", job_id=str(held.job.id))
+                backoff = Backoff()
             await asyncio.sleep(backoff.next())

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import structlog
 
-from dataqueue.domain.job import ClaimedJob
+from dataqueue.domain.claimed import ClaimedJob
 from dataqueue.domain.limits import LONGEST_TIMEOUT_MS
 from dataqueue.work import OnTimeout
 
@@ -20,10 +20,11 @@ def asked_for(callback: OnTimeout, job: ClaimedJob) -> int | None:
         answer = callback()
         if answer is None:
             return None
-        ms = answer / timedelta(milliseconds=1) if isinstance(answer, timedelta) else float(answer)
-        if not 1 <= ms <= LONGEST_TIMEOUT_MS:
-            raise ValueError("on_timeout must return milliseconds, 1 or more, or None")
+        ms: object = answer / timedelta(milliseconds=1) if isinstance(answer, timedelta) else answer
+        if isinstance(ms, int | float) and 1 <= ms <= LONGEST_TIMEOUT_MS:
+            return int(ms)
+        said = f"it must return milliseconds, 1 or more, a timedelta, or None; got {type(answer).__name__}"
+        log.warning("job.on_timeout_failed", job_id=str(job.id), job_type=job.job_type, error=said)
     except Exception:
         log.exception("job.on_timeout_failed", job_id=str(job.id), job_type=job.job_type)
-        return None
-    return int(ms)
+    return None

@@ -45,7 +45,7 @@ class Notes:
     def add(self, held: Held, note: Note) -> None:
         """Hand in a note; what it does not say stays as it was."""
         earlier = self._pending.get(held)
-        self._pending[held] = note if earlier is None else _merged(earlier, note)
+        self._pending[held] = note if earlier is None else earlier.followed_by(note)
         if self._writing is None or self._writing.done():
             # In a context of its own: the write is not only of the job that happens to start it.
             self._writing = asyncio.get_running_loop().create_task(self._write(), context=Context())
@@ -112,7 +112,7 @@ class Notes:
     def _put_back(self) -> None:
         for held, note in self._in_flight.items():
             later = self._pending.get(held)
-            self._pending[held] = note if later is None else _merged(note, later)
+            self._pending[held] = note if later is None else note.followed_by(later)
         self._in_flight = {}
 
     def _go_on(self) -> None:
@@ -128,11 +128,3 @@ class Notes:
         except TimeoutError:
             pass
         self._hurried.clear()
-
-
-def _merged(earlier: Note, later: Note) -> Note:
-    return Note(
-        progress=earlier.progress if later.progress is None else later.progress,
-        output=earlier.output if later.output is None else later.output,
-        prolonged_ms=earlier.prolonged_ms if later.prolonged_ms is None else later.prolonged_ms,
-    )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from dataqueue.domain.job import ClaimedJob, Failure, Json, Note
+from dataqueue.domain.claimed import ClaimedJob
+from dataqueue.domain.job import Failure, Json, Note
 from dataqueue.domain.steps import Wait
 from dataqueue.processing.leases import Held
 

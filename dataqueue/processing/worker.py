@@ -71,7 +71,7 @@ class Worker:
         self._backlog = max(_LEAST_BACKLOG, 2 * settings.concurrency)
         jobs = storage.jobs(settings.namespace)
         self._workers = storage.workers(settings.namespace)
-        self._is_seen = self._is_draining = False
+        self._is_seen = self._is_draining = self._has_guessed = False
         self._winding_up = asyncio.Event()
         self._announce_ended = Announcer(storage.notifier, kind="ended", namespace=settings.namespace)
         self._announce_ready = Announcer(storage.notifier, kind="ready", namespace=settings.namespace)
@@ -257,6 +257,9 @@ class Worker:
             self.executor.interrupt(held)
 
     async def _callback_url(self, token_id: UUID) -> str:
+        if self._settings.public_url is None and not self._has_guessed:
+            self._has_guessed = True
+            log.warning("callback_urls.guessed", base=self._base_url, fix="set DATAQUEUE_PUBLIC_URL")
         urls = await callback_urls_of(self._storage, self._base_url)
         return urls.of(self._settings.namespace, token_id)
 

@@ -64,8 +64,8 @@ class _Context(JobContext):
         super().__init__(context.job, context._work, context._invocation, is_async=context._is_async)
         self._record = record
 
-    def run(self, name: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
-        return super().run(name, self._watched(name, function), *args, **kwargs)
+    def run(self, name: str, function: Any, /, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
+        return super().run(name, self._watched(name, function) if callable(function) else function, *args, **kwargs)
 
     def _watched(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         record = self._record

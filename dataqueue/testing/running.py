@@ -13,7 +13,8 @@ from pydantic_core import from_json
 
 from dataqueue.clock import ManualClock
 from dataqueue.context import JobToken
-from dataqueue.domain.job import NULL, ClaimedJob, Failure, FailureReason, Json, NewJob, Note
+from dataqueue.domain.claimed import ClaimedJob
+from dataqueue.domain.job import NULL, Failure, FailureReason, Json, NewJob, Note
 from dataqueue.domain.steps import StepKind
 from dataqueue.errors import Conflict, Invalid
 from dataqueue.handlers import Handler

@@ -9,7 +9,8 @@ from typing import Final, TypeVar
 from uuid import UUID
 
 from dataqueue.clock import ManualClock
-from dataqueue.domain.job import ClaimedJob, Note
+from dataqueue.domain.claimed import ClaimedJob
+from dataqueue.domain.job import Note
 from dataqueue.domain.steps import NewStep, Step
 from dataqueue.domain.tokens import Token
 from dataqueue.processing.more_time import asked_for

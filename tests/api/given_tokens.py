@@ -8,7 +8,8 @@ from uuid import UUID
 
 import httpx
 
-from dataqueue.domain.job import ClaimedJob, Reported
+from dataqueue.domain.claimed import ClaimedJob
+from dataqueue.domain.job import Reported
 from dataqueue.domain.steps import Wait
 from dataqueue.storage.port import Storage
 from tests.storage.given import NAMESPACE, given_claimed_job

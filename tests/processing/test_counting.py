@@ -11,7 +11,8 @@ from typing import Final
 from prometheus_client.parser import text_string_to_metric_families
 
 from dataqueue import HandlerRegistry, Reject, Retry
-from dataqueue.domain.job import ClaimedJob, Lease
+from dataqueue.domain.claimed import ClaimedJob
+from dataqueue.domain.job import Lease
 from dataqueue.errors import StorageUnavailable
 from dataqueue.maintenance import Reclaimer
 from dataqueue.metrics.families import exposition

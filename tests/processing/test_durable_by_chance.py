@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from dataqueue import HandlerRegistry, JobContext
 from dataqueue.clock import ManualClock
+from dataqueue.domain.claimed import ClaimedJob
 from dataqueue.domain.events import EventName
-from dataqueue.domain.job import ClaimedJob, Failure, Job, JobStatus, Json, Lease, NewJob, Note, Reported
+from dataqueue.domain.job import Failure, Job, JobStatus, Json, Lease, NewJob, Note, Reported
 from dataqueue.domain.retry import RetryPolicy
 from dataqueue.domain.steps import NewStep, Step
 from dataqueue.domain.tokens import TokenFilter, TokenStatus

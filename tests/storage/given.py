@@ -10,8 +10,9 @@ from datetime import timedelta
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
+from dataqueue.domain.claimed import ClaimedJob
 from dataqueue.domain.events import Event, EventName
-from dataqueue.domain.job import ClaimedJob, Failure, Job, JobStatus, Lease, NewJob, Reported
+from dataqueue.domain.job import Failure, Job, JobStatus, Lease, NewJob, Reported
 from dataqueue.domain.steps import NewStep, Step, Wait
 from dataqueue.domain.tokens import NewToken, Token
 from dataqueue.ids import new_id

@@ -7,9 +7,10 @@ import json
 from datetime import timedelta
 
 from dataqueue.clock import ManualClock
+from dataqueue.domain.claimed import ClaimedJob
 from dataqueue.domain.events import EventName
 from dataqueue.domain.filters import JobFilter
-from dataqueue.domain.job import ClaimedJob, JobStatus, Json
+from dataqueue.domain.job import JobStatus, Json
 from dataqueue.domain.retry import RetryPolicy
 from dataqueue.storage.port import Storage
 from tests.storage.given import (

@@ -10,19 +10,10 @@ from typing import Any
 import pytest
 
 from dataqueue.clock import ManualClock
+from dataqueue.domain.claimed import ClaimedJob
 from dataqueue.domain.events import EventName
 from dataqueue.domain.filters import JobFilter
-from dataqueue.domain.job import (
-    EMPTY_OBJECT,
-    NULL,
-    ClaimedJob,
-    Failure,
-    FailureReason,
-    JobStatus,
-    Json,
-    Lease,
-    Reported,
-)
+from dataqueue.domain.job import EMPTY_OBJECT, NULL, Failure, FailureReason, JobStatus, Json, Lease, Reported
 from dataqueue.ids import is_uuid7, new_id
 from dataqueue.storage.port import Storage
 from tests.storage.given import (

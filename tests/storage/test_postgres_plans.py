@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 from uuid import UUID
 
-from dataqueue.domain.job import ClaimedJob, Json
+from dataqueue.domain.claimed import ClaimedJob
+from dataqueue.domain.job import Json
 from dataqueue.storage.port import Storage
 from dataqueue.storage.postgres.low_water import LowWater
 from dataqueue.storage.postgres.statements import numbered

@@ -13,9 +13,10 @@ from uuid import UUID
 
 import pytest
 
+from dataqueue.domain.claimed import ClaimedJob
 from dataqueue.domain.events import EventName
 from dataqueue.domain.filters import JobFilter
-from dataqueue.domain.job import ClaimedJob, JobStatus, Json, Reported
+from dataqueue.domain.job import JobStatus, Json, Reported
 from dataqueue.domain.lifecycle import Verb
 from dataqueue.domain.steps import StepOutcome, Wait
 from dataqueue.domain.tokens import Token, TokenStatus

@@ -6,8 +6,9 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from dataqueue.domain.claimed import ClaimedJob
 from dataqueue.domain.filters import JobFilter
-from dataqueue.domain.job import ClaimedJob, Json, Note
+from dataqueue.domain.job import Json, Note
 from dataqueue.domain.steps import NewStep
 from dataqueue.domain.tokens import ANY_TOKEN, NewToken, TokenFilter, TokenStatus
 from dataqueue.ids import new_id

@@ -7,8 +7,9 @@ import json
 from datetime import timedelta
 
 from dataqueue.clock import ManualClock
+from dataqueue.domain.claimed import ClaimedJob
 from dataqueue.domain.events import EventName
-from dataqueue.domain.job import EMPTY_OBJECT, ClaimedJob, FailureReason, JobStatus, Reported
+from dataqueue.domain.job import EMPTY_OBJECT, FailureReason, JobStatus, Reported
 from dataqueue.storage.port import Storage
 from tests.storage.given import (
     FOR_GOOD,

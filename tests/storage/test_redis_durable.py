@@ -10,9 +10,10 @@ from uuid import UUID
 import pytest
 
 from dataqueue.clock import ManualClock
+from dataqueue.domain.claimed import ClaimedJob
 from dataqueue.domain.edit import JobEdit
 from dataqueue.domain.filters import JobFilter, TagMode
-from dataqueue.domain.job import ClaimedJob, JobStatus, Json, Reported
+from dataqueue.domain.job import JobStatus, Json, Reported
 from dataqueue.domain.lifecycle import Verb
 from dataqueue.domain.steps import NewStep, StepOutcome, Wait
 from dataqueue.domain.tokens import ANY_TOKEN, NewToken, Token, TokenFilter, TokenPosition, TokenStatus

@@ -11,10 +11,11 @@ from uuid import UUID
 import pytest
 
 from dataqueue.clock import ManualClock
+from dataqueue.domain.claimed import ClaimedJob
 from dataqueue.domain.edit import JobEdit
 from dataqueue.domain.events import EventName
 from dataqueue.domain.filters import JobFilter, Position, TagMode
-from dataqueue.domain.job import ClaimedJob, Job, JobStatus, Json
+from dataqueue.domain.job import Job, JobStatus, Json
 from dataqueue.domain.lifecycle import Verb, allows
 from dataqueue.errors import IllegalTransition
 from dataqueue.storage.answers import Swept

@@ -8,8 +8,9 @@ import random
 import pytest
 
 from dataqueue.clock import ManualClock
+from dataqueue.domain.claimed import ClaimedJob
 from dataqueue.domain.events import EventName
-from dataqueue.domain.job import ClaimedJob, JobStatus, Json, Reported
+from dataqueue.domain.job import JobStatus, Json, Reported
 from dataqueue.domain.steps import StepOutcome, Wait
 from dataqueue.domain.tokens import NewToken, Token, TokenStatus
 from dataqueue.ids import new_id

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dataqueue.clock import ManualClock
-from dataqueue.domain.job import EMPTY_OBJECT, ClaimedJob
+from dataqueue.domain.claimed import ClaimedJob
+from dataqueue.domain.job import EMPTY_OBJECT
 from dataqueue.domain.retry import RetryPolicy
 from dataqueue.ids import new_id
 from dataqueue.testing.memory import Memory

@@ -9,7 +9,8 @@ from typing import Any, cast
 
 import pytest
 
-from dataqueue.domain.job import ClaimedJob, Lease
+from dataqueue.domain.claimed import ClaimedJob
+from dataqueue.domain.job import Lease
 from dataqueue.errors import StorageUnavailable
 from dataqueue.processing import backoff
 from dataqueue.processing.claimer import Claimer

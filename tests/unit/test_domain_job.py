@@ -9,8 +9,9 @@ from uuid import UUID
 import pytest
 
 from dataqueue.domain import events, filters, job, keys, retry
+from dataqueue.domain.claimed import ClaimedJob
 from dataqueue.domain.events import EventName
-from dataqueue.domain.job import EMPTY_OBJECT, NULL, ClaimedJob, FailureReason, JobStatus, Lease, NewJob
+from dataqueue.domain.job import EMPTY_OBJECT, NULL, FailureReason, JobStatus, Lease, NewJob
 from dataqueue.domain.retry import RetryPolicy
 from dataqueue.ids import new_id
 

@@ -12,7 +12,8 @@ import pytest
 import structlog
 
 from dataqueue import HandlerRegistry, JobContext
-from dataqueue.domain.job import ClaimedJob, FailureReason, Note
+from dataqueue.domain.claimed import ClaimedJob
+from dataqueue.domain.job import FailureReason, Note
 from dataqueue.outcome import Completed, Failed, Gone, Outcome, Released
 from dataqueue.processing import executor as executing
 from dataqueue.processing.leases import Stop

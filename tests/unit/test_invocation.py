@@ -251,6 +251,7 @@ async def test_another_kind_under_the_name_fails_for_good() -> None:
     await run.skip_wait()
     assert failed_for_good(run, "NonDeterministicHandler") == (
         "step 'a': expected run, as in an earlier invocation of this job, and found create_token"
+        "; put back what was there, or retry the job once code that fits is deployed"
     )
     assert run.failure is not None
     assert run.failure.reason is FailureReason.HANDLER_ERROR
@@ -270,6 +271,7 @@ async def test_another_wait_before_one_that_was_there_fails_for_good() -> None:
     assert failed_for_good(run, "NonDeterministicHandler") == (
         "expected wait_for or wait_until named 'another old day', as in an earlier invocation of this job, "
         "and found wait_for or wait_until named 'another new day'"
+        "; put back what was there, or retry the job once code that fits is deployed"
     )
 
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Sequence
 from contextvars import ContextVar
+from uuid import UUID
 
 import pytest
 
@@ -26,6 +27,7 @@ class Shelf:
     def __init__(self, *errors: Exception, refuses: str = "", is_ours: bool = True) -> None:
         self.errors, self.refuses, self.is_ours = list(errors), refuses, is_ours
         self.writes: list[list[str]] = []
+        self.reads: list[int] = []
         self.gone: list[Held] = []
         self.noted: list[Note] = []
         self.prolonged: list[int | None] = []
@@ -36,6 +38,10 @@ class Shelf:
     def work(self) -> LocalWork:
         [self.held] = self.table.take([a_claimed_job()], sent=time.monotonic())
         return LocalWork(self.held, self, self.threads, durable=self.durable)
+
+    async def of_jobs(self, job_ids: Sequence[UUID]) -> list[list[Step]]:
+        self.reads.append(len(job_ids))
+        return [[] for _ in job_ids]
 
     async def save(self, steps: Sequence[tuple[Lease, NewStep]]) -> list[Step | None]:
         await asyncio.sleep(0)
@@ -68,6 +74,12 @@ def a_step(name: str) -> NewStep:
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backoff, "FIRST", 0.001)
+
+
+async def test_logs_of_many_jobs_are_read_together() -> None:
+    shelf = Shelf()
+    await asyncio.gather(*(shelf.work().steps() for _ in range(7)))
+    assert shelf.reads == [7]
 
 
 async def test_steps_of_many_jobs_are_stored_together() -> None:

@@ -9,7 +9,8 @@ from uuid import UUID
 import pytest
 
 from dataqueue import errors
-from dataqueue.domain.job import ClaimedJob, Failure, FailureReason, Json, Note
+from dataqueue.domain.claimed import ClaimedJob
+from dataqueue.domain.job import Failure, FailureReason, Json, Note
 from dataqueue.domain.retry import RetryPolicy
 from dataqueue.domain.steps import NewStep, Step, StepKind, StepOutcome, Wait
 from dataqueue.domain.tokens import NewToken, Token, TokenStatus

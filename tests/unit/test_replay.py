@@ -65,7 +65,8 @@ def test_another_kind_is_told_with_what_was_expected(stored: StepKind, found: St
         StepKind.TOKEN: "wait_for_token",
     }
     assert str(caught.value) == (
-        f"step 'charge': expected {calls[stored]}, as in an earlier invocation of this job, and found {calls[found]}"
+        f"step 'charge': expected {calls[stored]}, as in an earlier invocation of this job, and found {calls[found]}; "
+        "put back what was there, or retry the job once code that fits is deployed"
     )
 
 

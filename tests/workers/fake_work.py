@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from typing import TypeVar
 from uuid import UUID
 
-from dataqueue.domain.job import ClaimedJob, Json, Note
+from dataqueue.domain.claimed import ClaimedJob
+from dataqueue.domain.job import Json, Note
 from dataqueue.domain.retry import RetryPolicy
 from dataqueue.domain.steps import NewStep, Step, StepOutcome
 from dataqueue.domain.tokens import Token, TokenStatus

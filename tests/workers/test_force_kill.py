@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from dataqueue.domain.job import ClaimedJob, FailureReason
+from dataqueue.domain.claimed import ClaimedJob
+from dataqueue.domain.job import FailureReason
 from dataqueue.outcome import Completed, Crashed, Failed, Outcome, Released
 from tests.workers.fake_work import FakeWork, a_job
 from tests.workers.processes import lives, pids_in, until

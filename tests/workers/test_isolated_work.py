@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from dataqueue.domain.job import ClaimedJob, FailureReason, Json, Note
+from dataqueue.domain.claimed import ClaimedJob
+from dataqueue.domain.job import FailureReason, Json, Note
 from dataqueue.domain.steps import Step, StepKind, StepOutcome, Wait
 from dataqueue.errors import DataQueueError, Invalid, LeaseLost, NotFound, StorageRefused, StorageUnavailable
 from dataqueue.ids import new_id

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import structlog
 
-from dataqueue.domain.job import ClaimedJob
+from dataqueue.domain.claimed import ClaimedJob
 from dataqueue.outcome import Crashed, Outcome
 from dataqueue.processing.attempt import failed, timed_out
 from dataqueue.work import Work

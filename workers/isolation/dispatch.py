@@ -12,7 +12,7 @@ from typing import Final
 
 import structlog
 
-from dataqueue.domain.job import ClaimedJob
+from dataqueue.domain.claimed import ClaimedJob
 from dataqueue.outcome import Crashed, Outcome, Released
 from dataqueue.processing.calling import in_thread_of
 from dataqueue.processing.executor import GRACE

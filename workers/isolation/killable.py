@@ -13,7 +13,8 @@ from typing import Any, Final
 
 import structlog
 
-from dataqueue.domain.job import ClaimedJob, Note
+from dataqueue.domain.claimed import ClaimedJob
+from dataqueue.domain.job import Note
 from dataqueue.outcome import Crashed, Outcome
 from dataqueue.processing.attempt import failed, timed_out
 from workers.isolation.channel import HOOKS

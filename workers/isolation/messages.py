@@ -10,7 +10,8 @@ from pydantic import PlainSerializer, PlainValidator, TypeAdapter
 from pydantic_core import from_json
 
 from dataqueue import errors
-from dataqueue.domain.job import ClaimedJob, Note
+from dataqueue.domain.claimed import ClaimedJob
+from dataqueue.domain.job import Note
 from dataqueue.domain.steps import NewStep, Step
 from dataqueue.domain.tokens import Token
 from dataqueue.outcome import Completed, Crashed, Failed, Gone, Outcome, Released, Suspended

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import structlog
 
-from dataqueue.domain.job import ClaimedJob
+from dataqueue.domain.claimed import ClaimedJob
 from dataqueue.handlers import Handler
 from dataqueue.outcome import Outcome
 from dataqueue.processing.attempt import attempt, attempt_sync, timed_out

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 
 import structlog
 
-from dataqueue.domain.job import ClaimedJob
+from dataqueue.domain.claimed import ClaimedJob
 from dataqueue.outcome import Outcome, Released
 from dataqueue.processing.calling import in_thread_of
 from dataqueue.processing.threads import ThreadPool

@@ -7,20 +7,10 @@ from datetime import timedelta
 from typing import Protocol
 from uuid import UUID
 
+from dataqueue.domain.claimed import ClaimedJob
 from dataqueue.domain.edit import JobEdit
 from dataqueue.domain.filters import JobFilter, Position
-from dataqueue.domain.job import (
-    Beat,
-    ClaimedJob,
-    Enqueued,
-    Failure,
-    Job,
-    Json,
-    Lease,
-    NewJob,
-    Note,
-    Reported,
-)
+from dataqueue.domain.job import Beat, Enqueued, Failure, Job, Json, Lease, NewJob, Note, Reported
 from dataqueue.domain.lifecycle import Verb
 from dataqueue.domain.steps import Wait
 from dataqueue.storage.answers import (

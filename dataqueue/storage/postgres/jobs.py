@@ -8,22 +8,11 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
+from dataqueue.domain.claimed import ClaimedJob
 from dataqueue.domain.edit import JobEdit
 from dataqueue.domain.events import EventName
 from dataqueue.domain.filters import JobFilter, Position
-from dataqueue.domain.job import (
-    Beat,
-    ClaimedJob,
-    Enqueued,
-    Failure,
-    Job,
-    JobStatus,
-    Json,
-    Lease,
-    NewJob,
-    Note,
-    Reported,
-)
+from dataqueue.domain.job import Beat, Enqueued, Failure, Job, JobStatus, Json, Lease, NewJob, Note, Reported
 from dataqueue.domain.lifecycle import Verb, allows
 from dataqueue.domain.steps import Wait
 from dataqueue.errors import IllegalTransition, NotFound, StorageUnavailable

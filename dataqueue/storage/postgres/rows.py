@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from datetime import datetime
 from typing import Any, Final
+from uuid import UUID
 
 import orjson
 
+from dataqueue.domain.claimed import ClaimedJob
 from dataqueue.domain.events import Event, EventName
-from dataqueue.domain.job import EMPTY_OBJECT, ClaimedJob, FailureReason, Job, JobStatus, Json, NewJob
+from dataqueue.domain.job import EMPTY_OBJECT, FailureReason, Job, JobStatus, Json, NewJob
 from dataqueue.domain.retry import RetryPolicy
 from dataqueue.domain.steps import Step, StepKind, StepOutcome
 from dataqueue.domain.tokens import Token, TokenStatus
@@ -72,6 +75,27 @@ def claimed_of(row: Row, namespace: str) -> ClaimedJob:
         locked_at=row["locked_at"],
         force_kill_on_timeout=options is not None and options.get("force_kill_on_timeout") is True,
         has_steps=row["has_steps"],
+        steps=None if row["steps"] is None else _steps_of(row["steps"], row["locked_at"]),
+    )
+
+
+def _steps_of(text: str, instant: datetime) -> tuple[Step, ...]:
+    """What `dataqueue.current_steps` says of a job that was claimed at an instant."""
+    return tuple(_step_of(columns, instant) for columns in orjson.loads(text))
+
+
+def _step_of(columns: Sequence[str | None], instant: datetime) -> Step:
+    name, kind, outcome, value, token_id, until = columns
+    end = None if until is None else datetime.fromisoformat(until)
+    if kind == StepKind.SLEEP and end is not None and end <= instant:
+        outcome = StepOutcome.OK
+    return Step(
+        name=str(name),
+        kind=StepKind(str(kind)),
+        outcome=None if outcome is None else StepOutcome(outcome),
+        value=None if value is None else Json(value),
+        token_id=None if token_id is None else UUID(token_id),
+        until=end,
     )
 
 

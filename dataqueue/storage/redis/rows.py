@@ -8,8 +8,9 @@ from uuid import UUID
 
 import orjson
 
+from dataqueue.domain.claimed import ClaimedJob
 from dataqueue.domain.events import Event, EventName
-from dataqueue.domain.job import EMPTY_OBJECT, ClaimedJob, FailureReason, Job, JobStatus, Json
+from dataqueue.domain.job import EMPTY_OBJECT, FailureReason, Job, JobStatus, Json
 from dataqueue.domain.retry import RetryPolicy
 from dataqueue.domain.steps import Step, StepKind, StepOutcome
 from dataqueue.domain.tokens import Token, TokenStatus
@@ -81,7 +82,7 @@ def job_of(found: Sequence[Any], namespace: str) -> Job:
 
 def claimed_of(found: Sequence[Any], namespace: str) -> ClaimedJob:
     """What `lua/jobs/claim.lua` returns of a job."""
-    id, values, payload, locked_at = found
+    id, values, payload, locked_at, log = found
     (job_type, tags, rank, attempts, max_attempts, crashes, invocation, timeout_ms, delay, backoff, delay_max) = values[
         :11
     ]
@@ -105,6 +106,7 @@ def claimed_of(found: Sequence[Any], namespace: str) -> ClaimedJob:
         locked_at=instant_of(locked_at),
         has_steps=stepped is not None,
         force_kill_on_timeout=force_kill is not None,
+        steps=None if log is None else tuple(steps_of(log, int(locked_at))),
     )
 
 

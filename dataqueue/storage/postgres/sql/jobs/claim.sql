@@ -40,8 +40,9 @@ with served as materialized (
     from taken, (select ', "worker_id" : ' || to_json(cast(:worker_id as text)) || '}' as rest) as told
 )
 select j.id, j.seq, t.name as job_type, s.payload, s.tags, j.rank, j.attempts, j.max_attempts, j.crashes,
-    j.invocation, s.options, j.run_at, j.created_at, j.locked_at, j.has_steps
+    j.invocation, s.options, j.run_at, j.created_at, j.locked_at, j.has_steps, l.steps
 from taken j
 join dataqueue.current_specs(array(select id from due)) s on s.id = j.id  -- not by our snapshot: an edit may be younger
 join served t on t.id = j.job_type_id
+left join dataqueue.current_steps(array(select id from taken where has_steps)) l on l.job_id = j.id
 order by j.rank, j.run_at, j.seq;

@@ -1,9 +1,13 @@
 -- Ready -> processing, highest priority first, then by run_at and order of enqueue.
 -- KEYS[1] the namespace   ARGV[2] how many at most   ARGV[3] the worker, ARGV[4] the same as JSON   ARGV[5] the lease,
 -- microseconds   ARGV[6…] the types
--- Returns a list a job: id, then its fields as named in RETURNED, then its payload.
+-- Returns a list a job: id, then its fields as named in RETURNED, its payload, the instant, and its step log, names and
+-- steps by turns, unless it has none or there is too much of that to come along.
 -- include: lib/log.lua
 -- include: lib/lists.lua
+-- include: lib/steps.lua
+local MOST_STEPS = 100
+local room_for_steps = 65536
 local RETURNED = {'type', 'tags', 'rank', 'attempts', 'max_attempts', 'crashes', 'invocation', 'timeout_ms', 'retry_delay',
     'retry_backoff', 'retry_delay_max', 'run_at', 'created_at', 'seq', 'event', 'resumes', 'started_at', 'stepped',
     'force_kill'}
@@ -66,6 +70,18 @@ local function take()
     return id_of_ready(member)
 end
 
+-- Once what comes along is much, no further log is looked at.
+local function steps_to_come_along(id)
+    if room_for_steps <= 0 or redis.call('HLEN', log_of(id)) > MOST_STEPS then
+        return false
+    end
+    local log = redis.call('HGETALL', log_of(id))
+    for _, text in ipairs(log) do
+        room_for_steps = room_for_steps - #text
+    end
+    return log
+end
+
 local running_key, payload_key = key('running'), key('payload:')
 local claimed, held, payloads = {}, {}, {}
 
@@ -83,7 +99,7 @@ local function claim(id, values)
     add(running_key, lease_ends, id)
     held[#held + 1] = id
     payloads[#payloads + 1] = payload_key .. id
-    claimed[#claimed + 1] = {id, values, false, now_text}
+    claimed[#claimed + 1] = {id, values, false, now_text, values[18] and steps_to_come_along(id)}
 end
 
 while #claimed < limit do
