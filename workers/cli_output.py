@@ -65,7 +65,7 @@ class Output:
             return
         fields = document if shown is None else shown
         if self.for_people:
-            _print(_fields({name: value for name, value in fields.items() if value not in _EMPTY}))
+            _print_fields({name: value for name, value in fields.items() if value not in _EMPTY})
         else:
             for name, value in fields.items():
                 self.line(name, value)
@@ -133,17 +133,15 @@ def _table(columns: Sequence[Column], items: Sequence[Mapping[str, Any]]) -> Tab
     return table
 
 
-def _fields(fields: Mapping[str, object]) -> Table:
-    from rich.table import Table
+def _print_fields(fields: Mapping[str, object]) -> None:
+    """Values are there to be copied: the terminal may break a line, we do not."""
+    from rich.console import Console
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
+    console, width = Console(highlight=False), max(map(len, fields), default=0)
     for name, value in fields.items():
         cell = plain(value)
-        table.add_row(Text(name), Text(cell, style=_STYLES.get(cell, "")))
-    return table
+        console.print(Text.assemble((f"{name:{width}}", "bold"), "  ", (cell, _STYLES.get(cell, ""))), soft_wrap=True)
 
 
 def _print(table: Table) -> None:

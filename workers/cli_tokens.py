@@ -27,8 +27,8 @@ _FOR_PROGRAMS: Final = tuple(Column(name, itemgetter(name)) for name in _NAMES)
 _FOR_PEOPLE: Final = (
     Column("ID", lambda token: token["id"], whole=True),
     Column("STATUS", lambda token: token["status"], whole=True),
+    Column("JOB", lambda token: token["job_id"], whole=True),
     Column("EXPIRES", lambda token: moment(token["timeout_at"])),
-    Column("JOB", lambda token: token["job_id"]),
     Column("TAGS", lambda token: ", ".join(token["tags"])),
 )
 Id = Annotated[str, typer.Argument(metavar="ID", help="The token's id.", show_default=False)]

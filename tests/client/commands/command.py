@@ -25,6 +25,7 @@ ROOT: Final = Path(__file__).parents[3]
 COMMAND: Final = (sys.executable, "-P", "-m", "workers")
 _ESCAPES: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _WITHIN: Final = 60.0
+_PATIENCE: Final = 1.0
 _processes: list[subprocess.Popen[bytes]] = []
 
 
@@ -126,6 +127,18 @@ class Terminal:
         """Wait for its end; its exit code."""
         while self._reads():
             pass
+        os.close(self._ours)
+        return self.process.wait(_WITHIN)
+
+    def interrupts(self) -> int:
+        """Type Ctrl-C, again where nothing comes of it; its exit code. Python does not hear of one that comes between
+        its last look for signals and the read in which it waits for an answer."""
+        self.types("\x03")
+        while True:
+            if not select.select([self._ours], [], [], _PATIENCE)[0]:
+                self.types("\x03")
+            elif not self._reads():
+                break
         os.close(self._ours)
         return self.process.wait(_WITHIN)
 
